@@ -1,0 +1,138 @@
+"""A prepared data set: tables, tasks, history lines, labelled and split examples, statistics at their times."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from genrec import labels, splits
+from genrec.durations import microseconds
+from genrec.errors import UserError
+from genrec.point_in_time import VISIT_COLUMNS, replay, visits
+from genrec.reading import Loaded, Reading
+from genrec.statistics import COLUMNS, Statistics
+from genrec.tables import Tables, written_whole
+from genrec.tasks import Task, task_from
+
+REGIMES = ("running", "frozen")
+FORMAT = 1
+
+
+@dataclass
+class Prepared:
+    """examples and stats[regime] have the same rows; lines are sorted by user and by when they became known.
+
+    train_end: microseconds UTC; what had matured before it is what training may know.
+    """
+
+    reading: Reading
+    tables: Tables
+    tasks: dict[str, Task]
+    lines: pd.DataFrame
+    examples: pd.DataFrame
+    stats: dict[str, pd.DataFrame]
+    train_end: int
+
+    @property
+    def name(self) -> str:
+        return self.reading.name
+
+    def rows(self, task: str, split: str) -> np.ndarray:
+        """Row numbers of one task's examples in one split, in time order."""
+        chosen = (self.examples.task == task) & (self.examples.split == split)
+        return np.flatnonzero(chosen.to_numpy())
+
+    def save(self, folder: Path) -> None:
+        self.tables.save(folder / "tables")
+        with written_whole(folder / "prepared") as part:
+            self.lines.to_parquet(part / "lines.parquet")
+            self.examples.to_parquet(part / "examples.parquet")
+            for regime in REGIMES:
+                self.stats[regime].to_parquet(part / f"statistics_{regime}.parquet")
+            (part / "tasks.yaml").write_text(
+                yaml.safe_dump([json.loads(json.dumps(asdict(t))) for t in self.tasks.values()], allow_unicode=True)
+            )
+            (part / "reading.yaml").write_text(yaml.safe_dump(_plain(self.reading), allow_unicode=True))
+            (part / "prepared.json").write_text(json.dumps({"format": FORMAT, "train_end": self.train_end}))
+
+    @classmethod
+    def load(cls, folder: Path) -> "Prepared":
+        part = folder / "prepared"
+        if not (part / "prepared.json").exists():
+            raise UserError("No prepared data set", where=str(folder), cure="run `genrec data prepare` first")
+        facts = json.loads((part / "prepared.json").read_text())
+        if facts["format"] != FORMAT:
+            raise UserError("Prepared by another version", where=str(folder), cure="run `genrec data prepare` again")
+        reading = yaml.safe_load((part / "reading.yaml").read_text())
+        reading["tasks"] = tuple(reading["tasks"])
+        tasks = [task_from(raw, str(part / "tasks.yaml")) for raw in yaml.safe_load((part / "tasks.yaml").read_text())]
+        return cls(
+            reading=Reading(**reading),
+            tables=Tables.load(folder / "tables"),
+            tasks={t.name: t for t in tasks},
+            lines=pd.read_parquet(part / "lines.parquet"),
+            examples=pd.read_parquet(part / "examples.parquet"),
+            stats={regime: pd.read_parquet(part / f"statistics_{regime}.parquet") for regime in REGIMES},
+            train_end=facts["train_end"],
+        )
+
+
+def _plain(reading: Reading) -> dict[str, Any]:
+    plain: dict[str, Any] = json.loads(json.dumps(asdict(reading)))
+    return plain
+
+
+def categories(tables: Tables) -> dict[str, Sequence[str]]:
+    """item_id -> its categories, from the items table's `category` list column."""
+    if "category" not in tables.items.column_names:
+        return {}
+    ids, lists = tables.items["item_id"].to_pylist(), tables.items["category"].to_pylist()
+    return {i: tuple(c) for i, c in zip(ids, lists, strict=True) if c}
+
+
+def prepare(loaded: Loaded, tasks: dict[str, Task]) -> tuple[Prepared, Statistics]:
+    """Derive everything from the tables; also the statistics as they stand after the log's last fact."""
+    frame = labels.event_frame(loaded.tables.events)
+    shown = labels.impressions(frame, tasks)
+    lines = labels.lines(frame, shown)
+    examples = labels.examples(frame, shown, tasks)
+    end = int(frame.ts.max())
+    examples["split"], train_end = splits.assign(examples, loaded.reading.split, end)
+    examples["point"] = labels.points(examples, lines)
+    by_impression, final = replay(shown, categories(loaded.tables), train_end)
+    stats = {regime: _example_stats(values, examples, frame, tasks) for regime, values in by_impression.items()}
+    for column, values in zip(COLUMNS, _pick(by_impression["running"], lines.impression.to_numpy()).T, strict=True):
+        lines[column] = values
+    prepared = Prepared(
+        reading=loaded.reading, tables=loaded.tables, tasks=tasks, lines=lines, examples=examples, stats=stats,
+        train_end=train_end,
+    )  # fmt: skip
+    return prepared, final
+
+
+def _pick(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """values[rows], NaN where the row is -1."""
+    out = np.full((len(rows), values.shape[1]), np.nan)
+    out[rows >= 0] = values[rows[rows >= 0]]
+    return out
+
+
+def _example_stats(
+    by_impression: np.ndarray, examples: pd.DataFrame, frame: pd.DataFrame, tasks: dict[str, Task]
+) -> pd.DataFrame:
+    stats = pd.DataFrame(_pick(by_impression, examples.impression.to_numpy()), columns=list(COLUMNS))
+    items = [t.name for t in tasks.values() if t.kind == "item"]
+    stats.loc[examples.task.isin(items), list(COLUMNS)] = np.nan  # the target's own numbers would give it away
+    for column in VISIT_COLUMNS:
+        stats[column] = np.nan
+    for task in tasks.values():
+        if task.label["rule"] == "returns":
+            asked = examples[examples.task == task.name]
+            gap = microseconds(task.label.get("session_gap", "12h"), f"task {task.name}, label.session_gap")
+            stats.loc[asked.index, list(VISIT_COLUMNS)] = visits(frame, asked, gap)
+    return stats

@@ -1,0 +1,261 @@
+"""Labels, derived from events and never given; each with the moment at which it has matured.
+
+An impression's click label exists once its click window has closed, a conversion's once its attribution window has,
+a return's once its horizon has. The same rows in any order give the same labels.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from genrec.durations import DAY, microseconds
+from genrec.errors import UserError
+from genrec.tasks import Task
+
+ORDER = ["ts", "user_id", "item_id", "event_id", "position", "value"]
+EXAMPLE_COLUMNS = [
+    "task", "user_id", "item_id", "ts", "label", "known_at", "weight", "horizon_days", "gap_days", "hint", "impression",
+]  # fmt: skip
+
+
+def event_frame(events: pa.Table) -> pd.DataFrame:
+    """events as a frame in canonical order: ts in int64 microseconds, item_id "" where null."""
+    frame = events.to_pandas()
+    frame["ts"] = events["ts"].cast(pa.int64()).to_numpy()
+    frame["item_id"] = frame["item_id"].fillna("")
+    frame["event_id"] = frame["event_id"].fillna("")
+    frame["weight"] = frame["weight"].fillna(1.0)
+    return frame.sort_values(ORDER, kind="stable", ignore_index=True)
+
+
+def impressions(frame: pd.DataFrame, tasks: Mapping[str, Task]) -> pd.DataFrame:
+    """One row an impression with its click and convert outcomes.
+
+    Columns: user_id, item_id, ts, value, weight, click, click_known_at, convert (of clicked ones; 0 elsewhere),
+    convert_ts (first attributed conversion, -1 if none), convert_known_at (-1 where not clicked).
+    """
+    shown = frame[frame.event == "impression"].reset_index(drop=True)
+    shown["position_in_log"] = np.arange(len(shown))
+    click_rule = tasks["click"].label if "click" in tasks else {"event": "click", "within": "0s"}
+    within = microseconds(click_rule["within"], "task click, label.within")
+    clicks = _attributed(frame, click_rule["event"], shown, "ts", within)
+    shown["click_ts"] = clicks
+    shown["click"] = (clicks >= 0).astype(int)
+    shown["click_known_at"] = shown.ts + within
+    rule = tasks["convert"].label if "convert" in tasks else {"event": "convert", "within": "0s"}
+    window = microseconds(rule["within"], "task convert, label.within")
+    clicked = shown[shown.click == 1]
+    converts = _attributed(frame, rule["event"], clicked, "click_ts", window)
+    shown["convert_ts"] = -1
+    shown.loc[clicked.index, "convert_ts"] = converts
+    shown["convert"] = (shown.convert_ts >= 0).astype(int)
+    shown["convert_known_at"] = np.where(shown.click == 1, shown.click_ts + window, -1)
+    return shown
+
+
+def _attributed(frame: pd.DataFrame, event: str, targets: pd.DataFrame, at: str, within: int) -> np.ndarray:
+    """For each target row the time of the first `event` credited to it, else -1; an event goes to the latest target of
+    the same user and item that is at most `within` before it (last touch wins)."""
+    times = np.full(len(targets), -1, dtype=np.int64)
+    happened = frame.loc[frame.event == event, ["user_id", "item_id", "ts"]].rename(columns={"ts": "event_ts"})
+    if happened.empty or targets.empty:
+        return times
+    left = happened.sort_values("event_ts", kind="stable")
+    right = targets[["user_id", "item_id", at]].assign(row=np.arange(len(targets))).sort_values(at, kind="stable")
+    credited = pd.merge_asof(
+        left, right, left_on="event_ts", right_on=at, by=["user_id", "item_id"], tolerance=within, direction="backward"
+    ).dropna(subset=["row"])
+    first = credited.groupby(credited.row.astype(int)).event_ts.min()
+    times[first.index.to_numpy()] = first.to_numpy()
+    return times
+
+
+def examples(frame: pd.DataFrame, shown: pd.DataFrame, tasks: Mapping[str, Task]) -> pd.DataFrame:
+    """Every task's labelled questions, EXAMPLE_COLUMNS, in canonical order; splits come later."""
+    parts = []
+    for task in tasks.values():
+        rule = task.label["rule"]
+        if rule == "follows":
+            parts.append(_follows(task, shown))
+        elif rule == "value":
+            parts.append(_value(task, shown))
+        elif rule == "next_item":
+            parts.append(_next_item(task, frame, shown))
+        elif rule == "returns":
+            parts.append(_cutoffs(task, frame) if "cutoffs" in task.label else _returns(task, frame))
+    whole = pd.concat([_complete(p) for p in parts], ignore_index=True)
+    return whole.sort_values(["task", "ts", "user_id", "item_id", "impression"], kind="stable", ignore_index=True)
+
+
+def _complete(part: pd.DataFrame) -> pd.DataFrame:
+    defaults: dict[str, Any] = {
+        "item_id": "", "weight": 1.0, "horizon_days": np.nan, "gap_days": np.nan, "hint": "", "impression": -1,
+    }  # fmt: skip
+    return part.assign(**{k: v for k, v in defaults.items() if k not in part})[EXAMPLE_COLUMNS]
+
+
+def _follows(task: Task, shown: pd.DataFrame) -> pd.DataFrame:
+    rows, label, known = shown, "click", "click_known_at"
+    if task.given is not None:
+        rows, label, known = shown[shown.click == 1], "convert", "convert_known_at"
+    return pd.DataFrame(
+        {
+            "task": task.name, "user_id": rows.user_id, "item_id": rows.item_id, "ts": rows.ts, "label": rows[label],
+            "known_at": rows[known], "weight": rows.weight, "impression": rows.position_in_log,
+        }
+    )  # fmt: skip
+
+
+def _value(task: Task, shown: pd.DataFrame) -> pd.DataFrame:
+    """A choice read off the impression's own value, such as the rating itself."""
+    values = [float(v) for v in task.label.get("values", ())]
+    if len(values) != len(task.answers):
+        raise UserError(
+            f"Task {task.name!r} has {len(task.answers)} answers and {len(values)} label values",
+            cure="list label.values in the order of the answers",
+        )
+    rows = shown[shown.value.isin(values)]
+    return pd.DataFrame(
+        {
+            "task": task.name, "user_id": rows.user_id, "item_id": rows.item_id, "ts": rows.ts,
+            "label": rows.value.map(values.index), "known_at": rows.click_known_at, "weight": rows.weight,
+            "impression": rows.position_in_log,
+        }
+    )  # fmt: skip
+
+
+def _next_item(task: Task, frame: pd.DataFrame, shown: pd.DataFrame) -> pd.DataFrame:
+    """The item of each touch, asked just before it. An item touched before is no new target: seen items are masked."""
+    event = task.label.get("event", "click")
+    touched = shown if event == "impression" else frame[(frame.event == event) & (frame.item_id != "")]
+    touched = touched[~touched.duplicated(["user_id", "item_id"])]
+    return pd.DataFrame(
+        {
+            "task": task.name, "user_id": touched.user_id, "item_id": touched.item_id, "ts": touched.ts, "label": -1,
+            "known_at": touched.ts, "weight": touched.weight,
+            "impression": touched.position_in_log if event == "impression" else -1,
+        }
+    )  # fmt: skip
+
+
+def sessions(frame: pd.DataFrame, gap: int) -> pd.DataFrame:
+    """Runs of a user's events no more than `gap` microseconds apart: user_id, start, end, events, next_start (-1: none
+    seen). One impression and the clicks at its own moment count as one event."""
+    moments = frame.drop_duplicates(["user_id", "ts", "item_id"])[["user_id", "ts"]]
+    moments = moments.sort_values(["user_id", "ts"], kind="stable", ignore_index=True)
+    new = (moments.user_id != moments.user_id.shift()) | (moments.ts - moments.ts.shift() > gap)
+    grouped = moments.groupby(new.cumsum(), sort=False)
+    found = pd.DataFrame(
+        {"user_id": grouped.user_id.first(), "start": grouped.ts.min(), "end": grouped.ts.max(), "events": grouped.size()}
+    ).reset_index(drop=True)
+    same = found.user_id == found.user_id.shift(-1)
+    found["next_start"] = np.where(same, found.start.shift(-1), -1).astype(np.int64)
+    return found
+
+
+def _returns(task: Task, frame: pd.DataFrame) -> pd.DataFrame:
+    """Asked once a session is known to be over; yes = an event within the horizon of its last one, on a later UTC day
+    if the rule says so. Known when the horizon closes, also where she came back early."""
+    gap = microseconds(task.label["session_gap"], f"task {task.name}, label.session_gap")
+    horizon = microseconds(task.label["horizon"], f"task {task.name}, label.horizon")
+    found = sessions(frame, gap)
+    later = _first_later(found, frame) if task.label.get("later_day") else found.next_start
+    label = (later >= 0) & (later - found.end <= horizon)
+    return pd.DataFrame(
+        {
+            "task": task.name, "user_id": found.user_id, "ts": found.end + gap, "label": label.astype(int),
+            "known_at": found.end + horizon, "horizon_days": horizon / DAY,
+        }
+    )  # fmt: skip
+
+
+def _first_later(found: pd.DataFrame, frame: pd.DataFrame) -> pd.Series:
+    """Per session the first later event that falls on a later UTC day, else -1."""
+    times = {user: np.unique(part.to_numpy()) for user, part in frame.groupby("user_id").ts}
+    out = []
+    for user, end in zip(found.user_id, found.end, strict=True):
+        mine = times[user]
+        k = np.searchsorted(mine, (end // DAY + 1) * DAY)
+        out.append(mine[k] if k < len(mine) else -1)
+    return pd.Series(out, index=found.index, dtype=np.int64)
+
+
+def _cutoffs(task: Task, frame: pd.DataFrame) -> pd.DataFrame:
+    """Rolling cut-offs: every user seen before one is asked there whether she acts in [gap, gap + horizon) after it."""
+    acts = frame if task.label.get("event", "any") == "any" else frame[frame.event == task.label["event"]]
+    share = acts.user_id.map({u: _hash_share(u) for u in acts.user_id.unique()})
+    parts = []
+    for number, cutoff in enumerate(task.label["cutoffs"]):
+        at = int(pd.Timestamp(str(cutoff["at"]), tz="UTC").value // 1000) + DAY  # the end of that day
+        gap = microseconds(cutoff.get("gap", "0s"), f"task {task.name}, label.cutoffs[{number}].gap")
+        horizon = microseconds(cutoff["horizon"], f"task {task.name}, label.cutoffs[{number}].horizon")
+        low, high = cutoff.get("users", (0.0, 1.0))
+        mine = acts[(share >= low) & (share < high)]
+        users = np.sort(mine.loc[mine.ts < at, "user_id"].unique())
+        active = mine.loc[(mine.ts >= at + gap) & (mine.ts < at + gap + horizon), "user_id"].unique()
+        parts.append(
+            pd.DataFrame(
+                {
+                    "task": task.name, "user_id": users, "ts": at, "label": np.isin(users, active).astype(int),
+                    "known_at": at + gap + horizon, "horizon_days": horizon / DAY, "gap_days": gap / DAY,
+                    "hint": cutoff["split"],
+                }
+            )
+        )  # fmt: skip
+    return pd.concat(parts, ignore_index=True)
+
+
+def _hash_share(user_id: str) -> float:
+    """A stable number in [0, 1) for a user, so that a share of users is the same share everywhere."""
+    import zlib
+
+    return zlib.crc32(user_id.encode()) % 1000 / 1000
+
+
+def lines(frame: pd.DataFrame, shown: pd.DataFrame) -> pd.DataFrame:
+    """The history as it became known, in the order in which it did: what a prompt's lines are written from.
+
+    An impression's line appears when its click label matured, with its convert outcome if that was known by then;
+    a conversion that matures later has a line of its own, at its own time. Without impressions, conversions are lines.
+    """
+    inline = (shown.click == 0) | (shown.convert_known_at == shown.click_known_at)
+    seen = pd.DataFrame(
+        {
+            "user_id": shown.user_id, "item_id": shown.item_id, "ts": shown.ts, "known_at": shown.click_known_at,
+            "kind": "impression", "click": shown.click, "convert": np.where(inline, shown.convert, -1),
+            "value": shown.value, "impression": shown.position_in_log,
+        }
+    )  # fmt: skip
+    late = shown[(shown.convert == 1) & ~inline]
+    bought = late if len(shown) else frame[frame.event == "convert"].assign(convert_ts=lambda f: f.ts)
+    own = pd.DataFrame(
+        {
+            "user_id": bought.user_id, "item_id": bought.item_id, "ts": bought.convert_ts, "known_at": bought.convert_ts,
+            "kind": "conversion" if len(shown) else "purchase", "click": 1, "convert": 1, "value": bought.value,
+            "impression": bought.position_in_log if len(shown) else -1,
+        }
+    )  # fmt: skip
+    whole = pd.concat([part for part in (seen, own) if len(part)] or [seen], ignore_index=True)
+    whole["tie"] = [_tie(u, i) for u, i in zip(whole.user_id, whole.item_id, strict=True)]
+    whole = whole.sort_values(["user_id", "known_at", "ts", "tie", "item_id"], kind="stable", ignore_index=True)
+    return whole.drop(columns="tie")
+
+
+def _tie(user_id: str, item_id: str) -> int:
+    """A stable shuffle of the lines that became known at one moment: item ids often carry an order of their own."""
+    import zlib
+
+    return zlib.crc32(f"{user_id}\t{item_id}".encode())
+
+
+def points(examples_: pd.DataFrame, lines_: pd.DataFrame) -> np.ndarray:
+    """(n,) how many of the user's lines had become known strictly before each example's time."""
+    known = {user: part.to_numpy() for user, part in lines_.groupby("user_id", sort=False).known_at}
+    empty = np.array([], dtype=np.int64)
+    return np.array(
+        [np.searchsorted(known.get(u, empty), ts, side="left") for u, ts in zip(examples_.user_id, examples_.ts, strict=True)],
+        dtype=np.int64,
+    )

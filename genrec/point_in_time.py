@@ -1,0 +1,121 @@
+"""Statistics at the time of each example: the log replayed in order, every question answered from what had matured."""
+
+import copy
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from genrec.durations import DAY
+from genrec.labels import sessions
+from genrec.statistics import COLUMNS, Outcome, Statistics
+
+VISIT_COLUMNS = (
+    "sessions",  # of the user so far, this one counted (for cut-offs: days with a purchase)
+    "session_events",
+    "session_minutes",
+    "days_since_first",
+    "days_since_last",
+    "gap_days_mean",  # between her sessions; NaN with only one
+    "return_count",  # of her earlier sessions whose horizon had closed, those she came back after
+    "return_chances",
+    "mean_value",
+)
+Fact = tuple[int, str, Outcome]  # known_at, "outcome" | "convert", what
+
+
+def facts(shown: pd.DataFrame) -> Iterator[Fact]:
+    """Outcomes in the order in which they matured; a late conversion is a fact of its own."""
+    inline = (shown.click == 0) | (shown.convert_known_at == shown.click_known_at)
+    rows = []
+    for k, (user, item, click, known, convert, is_inline, bought) in enumerate(
+        zip(
+            shown.user_id, shown.item_id, shown.click, shown.click_known_at, shown.convert, inline, shown.convert_ts,
+            strict=True,
+        )
+    ):  # fmt: skip
+        rows.append((known, 0, k, Outcome(user, item, click, convert if is_inline else None)))
+        if convert and not is_inline:
+            rows.append((max(bought, known), 1, k, Outcome(user, item, click, convert)))
+    rows.sort(key=lambda r: r[:3])
+    for known, late, _, outcome in rows:
+        yield known, "convert" if late else "outcome", outcome
+
+
+def learn(statistics: Statistics, batch: Sequence[Fact]) -> None:
+    """Facts of one moment."""
+    statistics.observe([what for _, kind, what in batch if kind == "outcome"])
+    for _, kind, what in batch:
+        if kind == "convert":
+            statistics.observe_convert(what.user_id, what.item_id)
+
+
+def replay(
+    shown: pd.DataFrame, categories: dict[str, Sequence[str]], freeze_at: int
+) -> tuple[dict[str, np.ndarray], Statistics]:
+    """{"running", "frozen"}: (impressions, COLUMNS) read strictly before each impression's time, and the final state.
+
+    Frozen statistics hold the facts matured before freeze_at, for every impression from then on.
+    """
+    running = np.empty((len(shown), len(COLUMNS)))
+    frozen = np.empty_like(running)
+    statistics, at_freeze = Statistics(categories), None
+    log = list(facts(shown))
+    times, users, items = shown.ts.to_numpy(), shown.user_id.to_numpy(), shown.item_id.to_numpy()
+    done = 0
+    for k in tqdm(range(len(shown)), desc="statistics", unit="impression", leave=False, mininterval=0.5):
+        if at_freeze is None and times[k] >= freeze_at:
+            done = _learn_until(statistics, log, done, freeze_at)
+            at_freeze = copy.deepcopy(statistics)
+        done = _learn_until(statistics, log, done, times[k])
+        running[k] = statistics.read(users[k], items[k])
+        frozen[k] = running[k] if at_freeze is None else at_freeze.read(users[k], items[k])
+    _learn_until(statistics, log, done, np.iinfo(np.int64).max)
+    return {"running": running, "frozen": frozen}, statistics
+
+
+def _learn_until(statistics: Statistics, log: list[Fact], done: int, ts: int) -> int:
+    """Feed the facts with known_at < ts, those of one moment together; returns how many have been fed in all."""
+    while done < len(log) and log[done][0] < ts:
+        end = done
+        while end < len(log) and log[end][0] == log[done][0]:
+            end += 1
+        learn(statistics, log[done:end])
+        done = end
+    return done
+
+
+def visits(frame: pd.DataFrame, asked: pd.DataFrame, gap: int) -> pd.DataFrame:
+    """VISIT_COLUMNS for examples of one return task (asked: user_id, ts, label, known_at): the user's own past only."""
+    acts = frame[frame.user_id.isin(set(asked.user_id))]
+    by_user = {user: part for user, part in acts.groupby("user_id", sort=False)}
+    runs = {user: part for user, part in sessions(acts, gap).groupby("user_id", sort=False)}
+    past = {user: part.sort_values("ts") for user, part in asked.groupby("user_id", sort=False)}
+    rows = [
+        _visit(by_user[user], runs[user], past[user], ts) for user, ts in zip(asked.user_id, asked.ts, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=list(VISIT_COLUMNS), index=asked.index)
+
+
+def _visit(acts: pd.DataFrame, runs: pd.DataFrame, asked: pd.DataFrame, ts: int) -> list[float]:
+    times = acts.ts.to_numpy()
+    seen = times[: np.searchsorted(times, ts)]
+    starts = runs.start.to_numpy()
+    k = np.searchsorted(starts, ts)  # sessions that began before ts
+    last_start = starts[k - 1]
+    in_session = seen[seen >= last_start]
+    ends = runs.end.to_numpy()[: k - 1]
+    known = (asked.known_at < ts).to_numpy()
+    values = acts["value"].to_numpy()[: len(seen)]
+    return [
+        float(k),
+        float(len(in_session)),
+        (in_session[-1] - last_start) / 60e6,
+        (ts - seen[0]) / DAY,
+        (ts - seen[-1]) / DAY,
+        float(np.mean((starts[1:k] - ends) / DAY)) if k > 1 else np.nan,
+        float(asked.label.to_numpy()[known].sum()),
+        float(known.sum()),
+        float(np.nanmean(values)) if np.isfinite(values).any() else np.nan,
+    ]

@@ -1,0 +1,62 @@
+"""Which examples train, choose and judge. An example whose window runs past the end of its split is censored."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from genrec.errors import UserError
+from genrec.labels import _hash_share as hash_share
+
+NAMES = ("train", "valid", "test")
+
+
+def assign(examples: pd.DataFrame, split: Mapping[str, Any], end: int) -> tuple[np.ndarray, int]:
+    """(n,) split names or "censored", and the end of training in microseconds. end: the log's last moment.
+
+    by: time (fractions of the log, default) | last (each user's last and last but one) | users (k folds) | given
+    (the example's own hint, as cut-offs carry it).
+    """
+    by = split.get("by", "time")
+    if by == "time":
+        return _by_time(examples, split.get("fractions", (0.8, 0.1, 0.1)), end)
+    if by == "last":
+        return _by_last(examples, end)
+    if by == "users":
+        return _by_users(examples, int(split.get("folds", 10)), int(split.get("fold", 0)), end)
+    if by == "given":
+        given = examples.hint.to_numpy(dtype=object)
+        trained = examples.known_at[given == "train"]
+        return np.where(np.isin(given, NAMES), given, "censored"), int(trained.max()) if len(trained) else end
+    raise UserError(f"Unknown split {by!r}", where="reading.yaml, split.by", cure="use time, last, users or given")
+
+
+def _by_time(examples: pd.DataFrame, fractions: Any, end: int) -> tuple[np.ndarray, int]:
+    """Global time: the boundaries are quantiles of the impressions' times (of all examples' where there are none)."""
+    if len(fractions) != 3 or abs(sum(fractions) - 1) > 1e-6 or min(fractions) <= 0:
+        raise UserError(f"split.fractions is {fractions}", cure="give three numbers above 0 that sum to 1")
+    shown = examples.ts[examples.impression >= 0].to_numpy()
+    times = np.sort(shown if len(shown) else examples.ts.to_numpy())
+    first = times[int(fractions[0] * len(times))]
+    second = times[int((fractions[0] + fractions[1]) * len(times))]
+    names = np.select([examples.ts < first, examples.ts < second], NAMES[:2], NAMES[2]).astype(object)
+    closes = np.select([names == "train", names == "valid"], [first, second], end + 1)
+    names[examples.known_at.to_numpy() >= closes] = "censored"
+    return names, int(first)
+
+
+def _by_last(examples: pd.DataFrame, end: int) -> tuple[np.ndarray, int]:
+    """Leave-last-out, per task and user; other users' later events may train the model, as in the papers that use it."""
+    rank = examples.groupby(["task", "user_id"]).ts.rank(method="first", ascending=False)
+    names = np.select([rank == 1, rank == 2], ["test", "valid"], "train").astype(object)
+    names[examples.known_at.to_numpy() > end] = "censored"
+    return names, end + 1
+
+
+def _by_users(examples: pd.DataFrame, folds: int, fold: int, end: int) -> tuple[np.ndarray, int]:
+    """k folds over users: fold `fold` tests, the next one chooses."""
+    bucket = examples.user_id.map({u: int(hash_share(u) * folds) for u in examples.user_id.unique()}).to_numpy()
+    names = np.select([bucket == fold, bucket == (fold + 1) % folds], ["test", "valid"], "train").astype(object)
+    names[examples.known_at.to_numpy() > end] = "censored"
+    return names, end + 1
