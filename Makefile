@@ -1,0 +1,59 @@
+# Everything runs inside .venv, made on first use from requirements-cpu.lock. `make help` lists the targets.
+# pip's own settings apply, for instance PIP_EXTRA_INDEX_URL to take PyTorch's CPU build from its index.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint typecheck format lock clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(READY) ## Make .venv from the lock; nothing to do when it is up to date
+
+$(READY): requirements-cpu.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed; name one: make setup PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --requirement requirements-cpu.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# Each line is printed before it runs, so that you can go on alone; put $(BIN) on your PATH for that.
+demo: export PATH := $(CURDIR)/$(BIN):$(PATH)
+demo: setup ## Real data, a real model: prepare, train, evaluate, ask (under 15 minutes on 2 cores)
+	genrec data prepare movielens-100k
+	genrec train
+	genrec eval
+	genrec predict --user 42 --items 50,181,286
+	genrec recommend --user 42
+	genrec ask "Would user 42 enjoy Toy Story (1995)?"
+
+test: setup ## Run the test suite
+	$(BIN)/python -m pytest -q
+
+lint: setup ## Check style with ruff
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+typecheck: setup ## Check types with mypy, strictly
+	$(BIN)/mypy
+
+format: setup ## Let ruff put the code in order
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+# The versions chosen by hand are in requirements-cpu.in. A local version (+cpu) is no part of the lock.
+lock: ## Resolve requirements-cpu.lock anew, in a clean environment
+	rm -rf build/lock && $(PYTHON) -m venv build/lock
+	build/lock/bin/python -m pip install --quiet --requirement requirements-cpu.in ".[train,baselines,dev]"
+	{ echo "# Linux x86_64, CPython 3.11, CPU; written by \`make lock\` from requirements-cpu.in and pyproject.toml."; \
+	  build/lock/bin/python -m pip freeze --all | grep -Ev '^(pip==|genrec)' | sed -E 's/\+[a-z0-9.]+$$//'; } > requirements-cpu.lock
+	rm -rf build/lock
+
+clean: ## Remove .venv and every cache; data/ and runs/ stay
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""The harness, the baselines, the comparison and the report."""

@@ -1,0 +1,1 @@
+"""Task files, templates, layout, the history window, packing and the branch mask."""
