@@ -126,7 +126,7 @@ def missing_extra(error: ModuleNotFoundError) -> UserError | None:
         if package in packages:
             return UserError(
                 f"This needs the package {package}, which is not installed",
-                cure=f"pip install 'genrec[{extra}]'",
+                cure=f"`make setup`, or in genrec's own folder: pip install '.[{extra}]'",
             )
     return None
 
