@@ -29,9 +29,9 @@ def repair(tables: Tables) -> tuple[Tables, list[Repair]]:
     The same rows in any order give the same events: ties are broken by every column.
     """
     repairs: list[Repair] = []
-    events = _sorted(_without_duplicates(tables.events, "events", repairs), repairs)
-    items = _with_titles(_by_id(_without_duplicates(tables.items, "items", repairs)), repairs)
-    users = _by_id(_without_duplicates(tables.users, "users", repairs))
+    events = _sorted(_once(tables.events, "events", repairs), repairs)
+    items = _with_titles(_by_id(_once(tables.items, "items", repairs)), repairs)
+    users = _by_id(_once(tables.users, "users", repairs))
     return Tables(events, items, users), repairs
 
 
@@ -40,19 +40,25 @@ def _by_id(table: pa.Table) -> pa.Table:
     return table.set_column(0, table.schema.field(0).with_nullable(False), table.column(0))
 
 
-def _without_duplicates(table: pa.Table, name: str, repairs: list[Repair]) -> pa.Table:
-    """Rows equal in every column are one row; its first place stays."""
+def _once(table: pa.Table, name: str, repairs: list[Repair]) -> pa.Table:
+    kept, extra = without_duplicates(table)
+    if extra.num_rows:
+        examples = tuple(str(v) for v in extra.slice(0, 3)[table.column_names[0]].to_pylist())
+        repairs.append(
+            Repair(f"{name} repeat another row in every column: dropped", extra.num_rows, examples)
+        )
+    return kept
+
+
+def without_duplicates(table: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """(the rows kept, the rows dropped): rows equal in every column are one row; its first place stays."""
     keys = {c: _as_key(table[c]) for c in table.column_names}
     rows = pa.table({**keys, "__row": pa.array(range(table.num_rows), pa.int64())})
     first = rows.group_by(list(keys), use_threads=False).aggregate([("__row", "min")])["__row_min"]
-    dropped = table.num_rows - len(first)
-    if not dropped:
-        return table
+    if len(first) == table.num_rows:
+        return table, table.slice(0, 0)
     kept = pc.is_in(rows["__row"], value_set=first)
-    extra = table.filter(pc.invert(kept)).slice(0, 3)
-    examples = tuple(str(v) for v in extra[table.column_names[0]].to_pylist())
-    repairs.append(Repair(f"{name} that repeat another row in every column: dropped", dropped, examples))
-    return table.filter(kept)
+    return table.filter(kept), table.filter(pc.invert(kept))
 
 
 def _as_key(column: pa.ChunkedArray) -> pa.ChunkedArray:
