@@ -18,7 +18,7 @@ _VALID_USERS = [0.0, 0.2]  # a fixed share of customers, by the hash of their id
 _TRAIN_USERS = [0.2, 1.0]
 # From the first month's end at which every customer had bought (the last first purchase: 1997-03-25).
 _TRAIN_AT = (date(1997, 3, 31), date(1997, 4, 30), date(1997, 5, 31), date(1997, 6, 30))
-_GAPS, _HORIZONS = (0, 30, 61, 91), (31, 61, 92, 122, 183)  # days
+_GAPS = (0, 61, 91)  # days
 # Three questions about the latest window that has closed by the test, asked from further and further away.
 _VALID_GAPS = {date(1997, 6, 30): 0, date(1997, 4, 30): 61, date(1997, 3, 31): 91}
 
@@ -60,10 +60,9 @@ def _rolling() -> Iterator[dict[str, Any]]:
     """Cut-offs whose windows have closed by the test's own: what a model may learn from at that date."""
     for at in _TRAIN_AT:
         left = (_TEST_AT - at).days
-        for gap in _GAPS:
-            for horizon in _HORIZONS:
-                if gap + horizon <= left:
-                    yield {**_cutoff(at, gap, horizon, "train"), "users": _TRAIN_USERS}
+        for gap in (g for g in _GAPS if g < left - 30):
+            for horizon in sorted({min(61, left - gap), left - gap}):
+                yield {**_cutoff(at, gap, horizon, "train"), "users": _TRAIN_USERS}
     for at, gap in _VALID_GAPS.items():
         yield {**_cutoff(at, gap, (_TEST_AT - at).days - gap, "valid"), "users": _VALID_USERS}
 

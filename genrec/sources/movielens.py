@@ -83,6 +83,8 @@ def load_1m(path: Path | None = None) -> Loaded:
             "occupation": pa.array([_occupation(p[3]) for p in people], pa.string()),
         }
     )
+    _complete(rated[0], {p[0] for p in people}, folder / "users.dat")
+    _complete(rated[1], {f[0] for f in films}, folder / "movies.dat")
     ts = pa.array([int(v) * 1_000_000 for v in rated[3]], pa.int64())
     values = pa.array([float(v) for v in rated[2]], pa.float64())
     events = funnel(pa.array(rated[0], pa.string()), pa.array(rated[1], pa.string()), ts, values)
@@ -138,6 +140,15 @@ def _rows(path: Path, width: int, whole: tuple[int, ...]) -> Iterator[list[str]]
                     cure="unpack ml-1m.zip again: this line is not in the published format",
                 )
             yield fields
+
+
+def _complete(ids: Sequence[str], known: set[str], path: Path) -> None:
+    if unknown := sorted(set(ids) - known):
+        raise UserError(
+            f"ratings.dat names {len(unknown):,} ids that are not there: {', '.join(unknown[:3])}",
+            where=str(path),
+            cure="unpack ml-1m.zip again: the file was cut short",
+        )
 
 
 def _occupation(code: str) -> str:
