@@ -1,0 +1,1 @@
+"""The sub-commands that belong to the data itself; the other rooms bring their own."""

@@ -1,0 +1,101 @@
+"""`genrec data check`: counts, example ids, places and cures; its exit code; and that it agrees with loading."""
+
+from pathlib import Path
+
+import pytest
+
+from genrec.check import check
+from genrec.command import Parser, fill
+from genrec.commands.data import command
+from genrec.sources.files import load
+
+ITEMS = "item_id,title\n1,Tea\n2,Tea\n3,Cup\n"
+EVENTS = """\
+user_id,item_id,ts,event
+u,1,2024-05-02T10:00:00Z,impression
+u,1,2024-05-02T10:00:05Z,click
+u,2,2024-05-01T10:00:00Z,impression
+u,2,2024-05-01T10:00:00Z,impression
+v,2,2024-05-03T10:00:00Z,click
+v,2,2024-05-03T10:00:00Z,wish
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "items.csv").write_text(ITEMS)
+    (tmp_path / "events.csv").write_text(EVENTS)
+    return tmp_path
+
+
+def run(*arguments: str) -> int:
+    return command.run(fill(Parser(prog="genrec data"), command).parse_args(["check", *arguments])) or 0
+
+
+def test_the_report_of_files_that_can_be_used(folder: Path) -> None:
+    assert (
+        str(check(folder))
+        == f"""\
+{folder.name}: 5 events from 2024-05-01 to 2024-05-03, 3 items, 2 users
+events    2 click, 2 impression, 1 wish
+tasks     click, return, next
+repaired  1 events repeat another row in every column: dropped (u)
+repaired  1 events stand after a later one in the file: sorted by time
+repaired  1 titles equal another item's: made distinct (Tea (2))
+warned    Events of a name that no task reads: wish
+          cure:  map them with `values: {{event: {{...}}}}`, or name them in a label
+warned    A click without any impression of that user and item: user v item 2
+          cure:  check that the log's impressions are complete; such rows give no label
+warned    Items without any event: scored, not refused: 3
+3 repaired, 3 warnings, 0 refused: ready to prepare"""
+    )
+
+
+def test_it_goes_on_after_a_refusal_and_counts_the_rows(folder: Path) -> None:
+    (folder / "events.csv").write_text(EVENTS.replace("u,2,", "u,9,").replace("v,2,", "v,8,"))
+    (folder / "items.csv").write_text(ITEMS + ",Pot\n")
+    (folder / "users.csv").write_text("user,age\nu,3\n")
+    report = check(folder)
+    assert report.exit_code == 2
+    assert report.loaded is None
+    assert [f.what for f in report.findings.refused] == ["item_id is empty", "users has no column 'user_id'"]
+    (folder / "items.csv").write_text(ITEMS)
+    (folder / "users.csv").unlink()
+    assert (
+        str(check(folder))
+        == f"""\
+refused   item_id is not in items: '9', '8' (4 rows)
+          where: {folder}/events.csv, line 4, column item_id
+          cure:  add the rows to items, or take these events out
+0 repaired, 0 warnings, 1 refused: nothing can be loaded until this is corrected"""
+    )
+
+
+def test_the_command_prints_the_report_and_answers_with_0_or_2(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(folder.rglob("*"))
+    assert run(str(folder)) == 0
+    assert "ready to prepare" in capsys.readouterr().out
+    (folder / "events.csv").write_text(EVENTS.replace("2024-05-03", "3 May"))
+    assert run(str(folder)) == 2
+    shown = capsys.readouterr().out
+    assert "line 6, column ts" in shown
+    assert "(2 rows)" in shown
+    assert run(str(folder / "nowhere")) == 2
+    assert "No such file or folder" in capsys.readouterr().out
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_a_mapping_given_apart_is_used(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    mapping = tmp_path_factory.mktemp("apart") / "my.yaml"
+    mapping.write_text(
+        "events: {path: events.csv, values: {event: {wish: convert}}}\nitems: {path: items.csv}\n"
+    )
+    assert run(str(folder), "--mapping", str(mapping)) == 0
+    loaded = load(folder, mapping)
+    assert set(loaded.tables.events["event"].to_pylist()) == {"impression", "click", "convert"}
+
+
+def test_loading_repairs_what_the_check_says_it_will(folder: Path) -> None:
+    assert load(folder).repairs == check(folder).findings.repaired
