@@ -1,1 +1,1 @@
-"""From a prepared data set to an adapter: mixture, packing, fine-tuning, checkpoints, export."""
+"""Fine-tuning: recipes, the mixture of tasks, shared-context packing on TRL, adapters and checkpoints."""

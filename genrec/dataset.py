@@ -134,5 +134,7 @@ def _example_stats(
         if task.label["rule"] == "returns":
             asked = examples[examples.task == task.name]
             gap = microseconds(task.label.get("session_gap", "12h"), f"task {task.name}, label.session_gap")
-            stats.loc[asked.index, list(VISIT_COLUMNS)] = visits(frame, asked, gap)
+            event = task.label.get("event", "any")
+            acts = frame if event == "any" else frame[frame.event == event]
+            stats.loc[asked.index, list(VISIT_COLUMNS)] = visits(acts, asked, gap)
     return stats

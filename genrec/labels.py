@@ -161,6 +161,8 @@ def _returns(task: Task, frame: pd.DataFrame) -> pd.DataFrame:
     if the rule says so. Known when the horizon closes, also where she came back early."""
     gap = microseconds(task.label["session_gap"], f"task {task.name}, label.session_gap")
     horizon = microseconds(task.label["horizon"], f"task {task.name}, label.horizon")
+    if task.label.get("event", "any") != "any":
+        frame = frame[frame.event == task.label["event"]]
     found = sessions(frame, gap)
     later = _first_later(found, frame) if task.label.get("later_day") else found.next_start
     label = (later >= 0) & (later - found.end <= horizon)

@@ -1,1 +1,1 @@
-"""Task files, templates, layout, the history window, packing and the branch mask."""
+"""Prompts: task files, packs of words, the token layout, the history window, shared-prefix packing."""

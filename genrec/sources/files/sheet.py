@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from genrec.errors import UserError
 
+_TO_UTF8 = "save the file as UTF-8, for example: iconv -f latin1 -t utf-8 OLD > NEW"
 _FORMATS = "write .csv, .tsv or .jsonl (also .gz), or .parquet"
 
 
@@ -68,6 +69,8 @@ def _read_csv(path: Path, delimiter: str) -> Sheet:
     header = next((fields for _, fields in _csv_records(path, delimiter)), None)
     if header is None:
         raise UserError("The file is empty", where=str(path), cure="give it a header line and rows")
+    if any(_surrogate(name) for name in header):
+        raise UserError("Not UTF-8: the header", where=f"{path}, line 1", cure=_TO_UTF8)
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
         raise UserError(
@@ -91,12 +94,12 @@ def _fault_of_csv(path: Path, delimiter: str, header: list[str], said: str) -> N
     """Arrow says that a file is broken; find the line and column that a person can look at."""
     for line, fields in _csv_records(path, delimiter):
         for name, value in zip(header, fields, strict=False):
-            if any("\udc80" <= c <= "\udcff" for c in value):
+            if _surrogate(value):
                 shown = value.encode("utf-8", "surrogateescape")[:40]
                 raise UserError(
                     f"Not UTF-8: {shown!r}",
                     where=f"{path}, line {line}, column {name}",
-                    cure="save the file as UTF-8, for example: iconv -f latin1 -t utf-8 OLD > NEW",
+                    cure=_TO_UTF8,
                 )
         if len(fields) != len(header):
             raise UserError(
@@ -145,10 +148,8 @@ def _read_jsonl(path: Path) -> pa.Table:
             record = json.loads(text, parse_constant=_no_constant)
         except UnicodeEncodeError as error:
             raw = text.encode("utf-8", "surrogateescape")[error.start :][:20]
-            cure = "save the file as UTF-8, for example: iconv -f latin1 -t utf-8 OLD > NEW"
-            raise UserError(
-                f"Not UTF-8: {raw!r}", f"{path}, line {line}, character {error.start + 1}", cure
-            ) from error
+            where = f"{path}, line {line}, character {error.start + 1}"
+            raise UserError(f"Not UTF-8: {raw!r}", where, _TO_UTF8) from error
         except ValueError as error:
             raise UserError(
                 f"Not JSON: {error}", f"{path}, line {line}", "write one JSON object a line"
@@ -157,10 +158,17 @@ def _read_jsonl(path: Path) -> pa.Table:
             raise UserError(
                 f"Not a JSON object: {text.strip()[:40]}", f"{path}, line {line}", "write {...} a line"
             )
+        if any(_surrogate(key) for key in record):
+            raise UserError("Half a character in a name", f"{path}, line {line}", "correct the \\u escape")
         records.append(record)
     names = list(dict.fromkeys(key for record in records for key in record))
     sheet = Sheet(path, pa.table({}))
     return pa.table({name: _typed(sheet, name, [record.get(name) for record in records]) for name in names})
+
+
+def _surrogate(text: str) -> bool:
+    """A code point that stands for a byte that is not UTF-8, or for half a character in JSON."""
+    return any("\ud800" <= c <= "\udfff" for c in text)
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -170,6 +178,10 @@ def _no_constant(name: str) -> NoReturn:
 def _typed(sheet: Sheet, name: str, values: list[Any]) -> pa.Array:
     try:
         return pa.array(values)
+    except UnicodeEncodeError as error:
+        row = next(r for r, v in enumerate(values) if _surrogate(json.dumps(v, ensure_ascii=False)))
+        cure = "correct the \\u escape: it is half of a pair"
+        raise UserError("Half a character", where=sheet.where(row, name), cure=cure) from error
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
         first = next(type(v) for v in values if v is not None)
         for row, value in enumerate(values):

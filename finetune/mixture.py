@@ -1,0 +1,120 @@
+"""The mixture: every task's training prompts, gathered by user and window and packed where they share a context."""
+
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from genrec.dataset import Prepared
+from genrec.tasks import Task
+from prompts.history import Histories
+from prompts.layout import Known, Layout
+from prompts.packing import pack
+
+
+@dataclass(frozen=True)
+class Read:
+    """One place where the loss is taken: the token after `position` is to be `target`, among `answers` or, where those
+    are empty, among the whole vocabulary. task: its index in the mixture."""
+
+    position: int
+    task: int
+    target: int
+
+
+@dataclass(frozen=True)
+class Prompt:
+    ids: np.ndarray  # (n,) int64, context and question (and, for items, all but the last answer token)
+    reads: tuple[Read, ...]
+
+
+@dataclass(frozen=True)
+class MixtureOptions:
+    """stats_dropout: share of windows written without statistics. paraphrase_share: share of a task's examples asked
+    a second time in a paraphrase. regime: which statistics the questions carry."""
+
+    stats_dropout: float = 0.1
+    paraphrase_share: float = 0.1
+    regime: str = "running"
+    seed: int = 0
+
+
+class Mixture:
+    """Builds training rows from a split of a prepared data set."""
+
+    def __init__(self, data: Prepared, layout: Layout, histories: Histories, options: MixtureOptions) -> None:
+        self.data, self.layout, self.histories, self.options = data, layout, histories, options
+        self.tasks: list[Task] = [t for t in layout.tasks.values() if t.kind != "text" and t.label["rule"] != "none"]
+        self._number = {task.name: k for k, task in enumerate(self.tasks)}
+
+    def rows(self, split: str, packed: bool = True, users: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+        """Rows for `datasets`: one a window (packed) or one a prompt. Windows come in a stable order."""
+        for prompts in self.windows(split, users):
+            yield from [packed_row(prompts)] if packed else [packed_row([p]) for p in prompts]
+
+    def windows(self, split: str, users: Sequence[str] | None = None) -> Iterator[list[Prompt]]:
+        """The prompts of each (user, window), in the order of user ids and time."""
+        examples = self.data.examples[self.data.examples.split == split]
+        if users is not None:
+            examples = examples[examples.user_id.isin(set(users))]
+        stats = self.data.stats[self.options.regime].loc[examples.index].to_dict("records")
+        starts = [self.histories.start(u, p) for u, p in zip(examples.user_id, examples.point, strict=True)]
+        records = examples.assign(start=starts).to_dict("records")
+        places = examples.assign(start=starts).groupby(["user_id", "start"], sort=True).indices
+        for (user, start), at in tqdm(places.items(), desc=f"prompts ({split})", unit="window", leave=False):
+            with_stats = self._share("statistics", user, start) >= self.options.stats_dropout
+            yield [p for i in at for p in self.prompts(records[i], stats[i], with_stats)]
+
+    def prompts(self, example: dict[str, Any], stats: dict[str, float], with_stats: bool) -> Iterator[Prompt]:
+        """An example's prompt in its task's wording and, for some, in a paraphrase."""
+        task = self.layout.tasks[example["task"]]
+        context = self.histories.context(example["user_id"], example["point"], with_stats)
+        number = self._number[task.name]
+        if task.kind == "item":
+            yield item_prompt(context, self.layout.item(example["item_id"]), number)
+            return
+        known = known_of(example, stats, with_stats)
+        target = self.layout.answers[task.name][task.answer_index(example["label"])]
+        yield asked_prompt(context, self.layout.question(task.name, example["item_id"], known).ids, number, target)
+        chance = self._share(task.name, example["user_id"], example["ts"], example["item_id"])
+        if task.paraphrases and chance < self.options.paraphrase_share:
+            pick = int(chance * 1e6) % len(task.paraphrases)
+            query = self.layout.wording(task.name, task.paraphrases[pick], known)
+            asked = self.layout.question(task.name, example["item_id"], known, query=query)
+            yield asked_prompt(context, asked.ids, number, target)
+
+    def _share(self, *parts: Any) -> float:
+        """A number in [0, 1) that depends on the seed and the parts alone, not on the order of the work."""
+        return zlib.crc32("\t".join(map(str, (self.options.seed, *parts))).encode()) / 2**32
+
+
+def known_of(example: dict[str, Any], stats: dict[str, float], with_stats: bool) -> Known:
+    """What an example's question may say. Without statistics a return question still names its horizon."""
+    horizon, gap = (None if pd.isna(example[k]) else float(example[k]) for k in ("horizon_days", "gap_days"))
+    return Known(stats if with_stats else None, horizon, gap)
+
+
+def asked_prompt(context: np.ndarray, question: Sequence[int], task: int, target: int) -> Prompt:
+    ids = np.concatenate([context, np.asarray(question, np.int64)])
+    return Prompt(ids, (Read(len(ids) - 1, task, target),))
+
+
+def item_prompt(context: np.ndarray, item: Sequence[int], task: int) -> Prompt:
+    """Every token of the item is read, its end token too."""
+    ids = np.concatenate([context, np.asarray(item[:-1], np.int64)])
+    return Prompt(ids, tuple(Read(len(context) - 1 + k, task, token) for k, token in enumerate(item)))
+
+
+def packed_row(prompts: Sequence[Prompt]) -> dict[str, Any]:
+    """One row of the training set: the packed tokens and the reads of all prompts, placed among them."""
+    packed = pack([p.ids for p in prompts])
+    reads = [(packed.prompts[i].place(r.position), r.task, r.target) for i, p in enumerate(prompts) for r in p.reads]
+    places, tasks, targets = (np.array(x, dtype=np.int64) for x in zip(*reads, strict=True))
+    return {
+        "input_ids": packed.input_ids, "position_ids": packed.position_ids, "segment": packed.segment,
+        "fork": packed.fork, "read_place": places, "read_task": tasks, "read_target": targets,
+    }  # fmt: skip

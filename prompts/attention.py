@@ -1,0 +1,106 @@
+"""Attention over packed prompts: the branch mask, exact chunked attention for CPUs, the same rule for FlexAttention."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import AttentionInterface
+
+NAME = "shared_context"  # the attn_implementation under which transformers models find it
+CHUNK = 256  # query rows at a time
+
+
+def visible(segment: torch.Tensor, fork: torch.Tensor) -> torch.Tensor:
+    """(L, L) bool: query row sees key column. The trunk sees itself causally; a branch the trunk up to its fork, and
+    itself causally. segment, fork: (L,), as prompts.packing.Packed has them."""
+    index = torch.arange(len(segment), device=segment.device)
+    own = (segment[:, None] == segment[None, :]) & (index[None, :] <= index[:, None])
+    trunk = (segment[None, :] == 0) & (index[None, :] < fork[:, None])
+    return own | trunk
+
+
+def mask_mod(segment: torch.Tensor, fork: torch.Tensor) -> Any:
+    """The same rule for torch.nn.attention.flex_attention.create_block_mask (CUDA)."""
+
+    def rule(batch: Any, head: Any, query: Any, key: Any) -> Any:
+        own = (segment[query] == segment[key]) & (key <= query)
+        return own | ((segment[key] == 0) & (key < fork[query]))
+
+    return rule
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Query rows [start, stop) look at keys [0, shared) and [own, stop); bias (rows, keys) is 0 or -inf, None if all
+    of them are visible. Key indices count `past` cached tokens first."""
+
+    start: int
+    stop: int
+    shared: int
+    own: int
+    bias: torch.Tensor
+
+
+def plan(segment: np.ndarray, fork: np.ndarray, past: int = 0, dtype: torch.dtype = torch.float32) -> list[Chunk]:
+    """Cut L packed rows into chunks of about CHUNK rows, each with only the keys that some row of it sees.
+
+    past: trunk tokens whose keys and values are cached; rows of the trunk continue it, forks count from its start.
+    """
+    chunks, start = [], 0
+    while start < len(segment):
+        stop = _chunk_end(segment, start)
+        in_trunk = segment[start] == 0
+        shared = past + start if in_trunk else int(fork[start:stop].max())
+        rows = np.arange(start, stop)
+        sees_shared = np.arange(shared)[None, :] < fork[rows, None]
+        sees_own = (segment[rows][:, None] == segment[rows][None, :]) & (rows[None, :] <= rows[:, None])
+        bias = np.where(np.concatenate([sees_shared, sees_own], axis=1), 0.0, -np.inf)
+        chunks.append(Chunk(start, stop, shared, past + start, torch.tensor(bias, dtype=dtype)))
+        start = stop
+    return chunks
+
+
+def _chunk_end(segment: np.ndarray, start: int) -> int:
+    """CHUNK rows on, moved so that neither trunk and branches mix nor a branch is cut in two."""
+    stop = min(start + CHUNK, len(segment))
+    if segment[start] == 0:
+        return min(stop, int(np.searchsorted(segment, 1)))
+    if stop < len(segment) and segment[stop] == segment[stop - 1]:
+        first = int(np.searchsorted(segment, segment[stop]))
+        stop = first if first > start else int(np.searchsorted(segment, segment[stop], side="right"))
+    return stop
+
+
+def attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, chunks: list[Chunk], scaling: float) -> torch.Tensor:
+    """query (B, H, L, D), key and value (B, KV, past + L, D) -> (B, L, H, D); exact softmax attention per chunk."""
+    groups = query.shape[1] // key.shape[1]
+    query = (query * scaling).unflatten(1, (key.shape[1], groups))  # (B, KV, G, L, D)
+    out = []
+    for chunk in chunks:
+        rows = query[:, :, :, chunk.start : chunk.stop].flatten(2, 3)  # (B, KV, G * rows, D)
+        own = slice(chunk.own, chunk.own + chunk.stop - chunk.start)
+        keys, values = (torch.cat([x[:, :, : chunk.shared], x[:, :, own]], dim=2) for x in (key, value))
+        scores = (rows @ keys.transpose(2, 3)).unflatten(2, (groups, -1)) + chunk.bias
+        weights = scores.softmax(-1).flatten(2, 3)
+        out.append((weights @ values).unflatten(2, (groups, -1)))  # (B, KV, G, rows, D)
+    return torch.cat(out, dim=3).flatten(1, 2).transpose(1, 2)
+
+
+def shared_context_attention(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: Any,
+    scaling: float,
+    chunks: list[Chunk] | None = None,
+    **_: Any,
+) -> tuple[torch.Tensor, None]:
+    """What transformers calls in each layer; the caller passes `chunks=` to the model's forward."""
+    if chunks is None:
+        raise ValueError("the shared_context attention needs chunks=prompts.attention.plan(...)")
+    return attend(query, key, value, chunks, scaling), None
+
+
+AttentionInterface.register(NAME, shared_context_attention)

