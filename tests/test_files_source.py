@@ -9,7 +9,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from genrec.check import check
 from genrec.errors import UserError
 from genrec.sources.files import load
 
@@ -230,3 +233,35 @@ def test_every_problem_is_counted_in_the_one_message(shop: Path) -> None:
     edit(shop / "log.csv", "1700000005", "noon")
     edit(shop / "log.csv", "12.5", "cheap")
     assert "1 more" in refused(shop)
+
+
+SPLICES = [b'"', b",", b"\n", b"\r", b"\0", b"\xff", b"nan", b"inf", b"-1", b"1e400", b"{", b"[1]", b"null", b"true",
+           b"9" * 20, b"\xef\xbb\xbf", b"\xe2\x80\xae", b"\\ud800", b"2024", b"+99:99"]  # fmt: skip
+
+
+@settings(max_examples=60)
+@given(
+    st.booleans(),
+    st.lists(st.tuples(st.integers(0, 200), st.integers(0, 9), st.sampled_from(SPLICES)), max_size=3),
+)
+def test_damaged_files_are_refused_by_loading_and_checking_alike(
+    tmp_path_factory: pytest.TempPathFactory, log: bool, cuts: list[tuple[int, int, bytes]]
+) -> None:
+    folder = tmp_path_factory.mktemp("damaged")
+    files = {
+        "events.csv": b"user_id,item_id,ts,event,value,position\nu,1,2024-05-31T18:00:00Z,impression,1.5,3\n",
+        "items.jsonl": b'{"item_id": "1", "title": "x", "category": ["a"]}\n{"item_id": "2", "title": null}\n',
+    }
+    damaged = "events.csv" if log else "items.jsonl"
+    for at, length, splice in cuts:
+        files[damaged] = files[damaged][:at] + splice + files[damaged][at + length :]
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    report = check(folder)
+    str(report).encode()
+    try:
+        load(folder)
+        assert report.exit_code == 0
+    except UserError as error:
+        str(error).encode()
+        assert report.exit_code == 2

@@ -3,6 +3,7 @@
 import gzip
 import html
 import json
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -127,11 +128,11 @@ def _catalog(edition: Edition, meta: Path, touched: dict[str, None]) -> tuple[pa
         again += item in rows
         if item in touched and item not in rows:
             rows[item] = {
-                "title": html.unescape(str(record.get("title") or "")),
+                "title": _words(record.get("title") or ""),
                 "category": _categories(record.get(edition.categories)),
                 "price": _price(record.get("price")),
             }
-    empty = {"title": "", "category": [], "price": None}
+    empty: dict[str, Any] = {"title": "", "category": [], "price": None}
     catalog = pa.table(
         {
             "item_id": pa.array(touched, pa.string()),
@@ -148,6 +149,11 @@ def _catalog(edition: Edition, meta: Path, touched: dict[str, None]) -> tuple[pa
     return catalog, [f"{n:,} {what}" for what, n in counts.items() if n]
 
 
+def _words(value: Any) -> str:
+    """Text without HTML's escapes, and without halves of characters, which are not UTF-8."""
+    return html.unescape(str(value)).encode("utf-8", "replace").decode("utf-8").strip()
+
+
 def _categories(value: Any) -> list[str]:
     """Early files of 2018 nest the list once more."""
     flat = (
@@ -155,13 +161,13 @@ def _categories(value: Any) -> list[str]:
         if isinstance(value, list)
         else []
     )
-    return [text for v in flat if (text := html.unescape(str(v)).strip())]
+    return [text for v in flat if (text := _words(v))]
 
 
 def _price(value: Any) -> float | None:
     """ "$1,299.00" and 12.5 are prices; "$5.00 - $9.00", "from 12.99" and scraps of a web page are not one."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
+        return float(value) if math.isfinite(value) else None
     found = re.fullmatch(r"\$?\s*(\d[\d,]*(?:\.\d+)?)", value.strip()) if isinstance(value, str) else None
     return float(found[1].replace(",", "")) if found else None
 
