@@ -66,9 +66,12 @@ def _download(distribution: str, version: str, folder: Path, megabytes: int) -> 
     )
     wheels = list(folder.glob("*.whl"))
     if done.returncode != 0 or not wheels:
-        said = (done.stderr or done.stdout).strip().splitlines()
+        said = (done.stderr or done.stdout).strip().splitlines() or ["pip gave no reason"]
+        # Without a network pip ends with "No matching distribution found", which sends people the wrong way.
+        unreached = any("connection broken" in line or "Could not fetch URL" in line for line in said)
+        reason = "the registry cannot be reached" if unreached else said[-1]
         raise UserError(
-            f"Could not download {distribution} {version}: {said[-1] if said else 'pip gave no reason'}",
+            f"Could not download {distribution} {version}: {reason}",
             where=" ".join([*command[:4], f"{distribution}=={version}"]),
             cure="check the network and the index that `pip config list` names; it is fetched only once",
         )
