@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from genrec import labels, splits
+from genrec import labels, lines, splits
 from genrec.durations import microseconds
 from genrec.errors import UserError
 from genrec.point_in_time import VISIT_COLUMNS, replay, visits
@@ -48,16 +48,15 @@ class Prepared:
         return np.flatnonzero(chosen.to_numpy())
 
     def save(self, folder: Path) -> None:
-        self.tables.save(folder / "tables")
-        with written_whole(folder / "prepared") as part:
+        """Write `tables/` and `prepared/`, both whole or neither."""
+        with written_whole(folder / "tables") as tables, written_whole(folder / "prepared") as part:
+            self.tables.write(tables)
             self.lines.to_parquet(part / "lines.parquet")
             self.examples.to_parquet(part / "examples.parquet")
             for regime in REGIMES:
                 self.stats[regime].to_parquet(part / f"statistics_{regime}.parquet")
-            (part / "tasks.yaml").write_text(
-                yaml.safe_dump([json.loads(json.dumps(asdict(t))) for t in self.tasks.values()], allow_unicode=True)
-            )
-            (part / "reading.yaml").write_text(yaml.safe_dump(_plain(self.reading), allow_unicode=True))
+            _write_yaml(part / "tasks.yaml", [_plain(task) for task in self.tasks.values()])
+            _write_yaml(part / "reading.yaml", _plain(self.reading))
             (part / "prepared.json").write_text(json.dumps({"format": FORMAT, "train_end": self.train_end}))
 
     @classmethod
@@ -67,10 +66,13 @@ class Prepared:
             raise UserError("No prepared data set", where=str(folder), cure="run `genrec data prepare` first")
         facts = json.loads((part / "prepared.json").read_text())
         if facts["format"] != FORMAT:
-            raise UserError("Prepared by another version", where=str(folder), cure="run `genrec data prepare` again")
-        reading = yaml.safe_load((part / "reading.yaml").read_text())
+            raise UserError(
+                "Prepared by another version", where=str(folder), cure="run `genrec data prepare` again"
+            )
+        reading = yaml.safe_load((part / "reading.yaml").read_text("utf-8"))
         reading["tasks"] = tuple(reading["tasks"])
-        tasks = [task_from(raw, str(part / "tasks.yaml")) for raw in yaml.safe_load((part / "tasks.yaml").read_text())]
+        stored = yaml.safe_load((part / "tasks.yaml").read_text("utf-8"))
+        tasks = [task_from(raw, str(part / "tasks.yaml")) for raw in stored]
         return cls(
             reading=Reading(**reading),
             tables=Tables.load(folder / "tables"),
@@ -82,9 +84,14 @@ class Prepared:
         )
 
 
-def _plain(reading: Reading) -> dict[str, Any]:
-    plain: dict[str, Any] = json.loads(json.dumps(asdict(reading)))
+def _plain(thing: Reading | Task) -> dict[str, Any]:
+    """As YAML can hold it; a date that YAML read without quotes becomes its text again."""
+    plain: dict[str, Any] = json.loads(json.dumps(asdict(thing), default=str))
     return plain
+
+
+def _write_yaml(path: Path, content: Any) -> None:
+    path.write_text(yaml.safe_dump(content, allow_unicode=True, sort_keys=False), encoding="utf-8")
 
 
 def categories(tables: Tables) -> dict[str, Sequence[str]]:
@@ -98,18 +105,24 @@ def categories(tables: Tables) -> dict[str, Sequence[str]]:
 def prepare(loaded: Loaded, tasks: dict[str, Task]) -> tuple[Prepared, Statistics]:
     """Derive everything from the tables; also the statistics as they stand after the log's last fact."""
     frame = labels.event_frame(loaded.tables.events)
+    if frame.empty:
+        raise UserError("There are no events", where=loaded.reading.name, cure="a log needs one row at least")
     shown = labels.impressions(frame, tasks)
-    lines = labels.lines(frame, shown)
+    history = lines.lines(frame, shown)
     examples = labels.examples(frame, shown, tasks)
     end = int(frame.ts.max())
     examples["split"], train_end = splits.assign(examples, loaded.reading.split, end)
-    examples["point"] = labels.points(examples, lines)
+    examples["point"] = lines.points(examples, history)
     by_impression, final = replay(shown, categories(loaded.tables), train_end)
-    stats = {regime: _example_stats(values, examples, frame, tasks) for regime, values in by_impression.items()}
-    for column, values in zip(COLUMNS, _pick(by_impression["running"], lines.impression.to_numpy()).T, strict=True):
-        lines[column] = values
+    stats = {
+        regime: _example_stats(values, examples, frame, tasks) for regime, values in by_impression.items()
+    }
+    for column, values in zip(
+        COLUMNS, _pick(by_impression["running"], history.impression.to_numpy()).T, strict=True
+    ):
+        history[column] = values
     prepared = Prepared(
-        reading=loaded.reading, tables=loaded.tables, tasks=tasks, lines=lines, examples=examples, stats=stats,
+        reading=loaded.reading, tables=loaded.tables, tasks=tasks, lines=history, examples=examples, stats=stats,
         train_end=train_end,
     )  # fmt: skip
     return prepared, final
@@ -127,7 +140,9 @@ def _example_stats(
 ) -> pd.DataFrame:
     stats = pd.DataFrame(_pick(by_impression, examples.impression.to_numpy()), columns=list(COLUMNS))
     items = [t.name for t in tasks.values() if t.kind == "item"]
-    stats.loc[examples.task.isin(items), list(COLUMNS)] = np.nan  # the target's own numbers would give it away
+    stats.loc[examples.task.isin(items), list(COLUMNS)] = (
+        np.nan
+    )  # the target's own numbers would give it away
     for column in VISIT_COLUMNS:
         stats[column] = np.nan
     for task in tasks.values():

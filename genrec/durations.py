@@ -4,7 +4,13 @@ import re
 
 from genrec.errors import UserError
 
-MICROSECONDS = {"s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000, "w": 604_800_000_000}
+MICROSECONDS = {
+    "s": 1_000_000,
+    "m": 60_000_000,
+    "h": 3_600_000_000,
+    "d": 86_400_000_000,
+    "w": 604_800_000_000,
+}
 DAY = MICROSECONDS["d"]
 
 
@@ -15,5 +21,6 @@ def microseconds(text: str, where: str = "") -> int:
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", str(text).strip())
     if not match:
-        raise UserError(f"Not a span of time: {text!r}", where=where, cure='write a number and s, m, h, d or w, like "30m"')
+        cure = 'write a number and s, m, h, d or w, like "30m"'
+        raise UserError(f"Not a span of time: {text!r}", where=where, cure=cure)
     return round(float(match[1]) * MICROSECONDS[match[2]])

@@ -4,6 +4,7 @@ An impression's click label exists once its click window has closed, a conversio
 a return's once its horizon has. The same rows in any order give the same labels.
 """
 
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,18 +16,28 @@ from genrec.durations import DAY, microseconds
 from genrec.errors import UserError
 from genrec.tasks import Task
 
-ORDER = ["ts", "user_id", "item_id", "event_id", "position", "value"]
+ORDER = [
+    "ts",
+    "user_id",
+    "item_id",
+    "event",
+    "event_id",
+    "request_id",
+    "position",
+    "value",
+    "weight",
+]  # every column
 EXAMPLE_COLUMNS = [
     "task", "user_id", "item_id", "ts", "label", "known_at", "weight", "horizon_days", "gap_days", "hint", "impression",
 ]  # fmt: skip
 
 
 def event_frame(events: pa.Table) -> pd.DataFrame:
-    """events as a frame in canonical order: ts in int64 microseconds, item_id "" where null."""
+    """events as a frame in canonical order: ts in int64 microseconds, ids "" where null."""
     frame = events.to_pandas()
     frame["ts"] = events["ts"].cast(pa.int64()).to_numpy()
-    frame["item_id"] = frame["item_id"].fillna("")
-    frame["event_id"] = frame["event_id"].fillna("")
+    for name in ("item_id", "event_id", "request_id"):
+        frame[name] = frame[name].fillna("").astype(object)
     frame["weight"] = frame["weight"].fillna(1.0)
     return frame.sort_values(ORDER, kind="stable", ignore_index=True)
 
@@ -34,10 +45,13 @@ def event_frame(events: pa.Table) -> pd.DataFrame:
 def impressions(frame: pd.DataFrame, tasks: Mapping[str, Task]) -> pd.DataFrame:
     """One row an impression with its click and convert outcomes.
 
-    Columns: user_id, item_id, ts, value, weight, click, click_known_at, convert (of clicked ones; 0 elsewhere),
+    Columns: user_id, item_id, ts, asked (when its question is asked: at its request's first impression, so that those
+    of one request do not see each other), value, weight, click, click_known_at, convert (of clicked ones; 0 elsewhere),
     convert_ts (first attributed conversion, -1 if none), convert_known_at (-1 where not clicked).
     """
     shown = frame[frame.event == "impression"].reset_index(drop=True)
+    first = shown.groupby(["user_id", "request_id"], sort=False).ts.transform("min")
+    shown["asked"] = np.where(shown.request_id == "", shown.ts, first)
     shown["position_in_log"] = np.arange(len(shown))
     click_rule = tasks["click"].label if "click" in tasks else {"event": "click", "within": "0s"}
     within = microseconds(click_rule["within"], "task click, label.within")
@@ -56,21 +70,54 @@ def impressions(frame: pd.DataFrame, tasks: Mapping[str, Task]) -> pd.DataFrame:
     return shown
 
 
+def known_together(shown: pd.DataFrame) -> pd.Series:
+    """Where the convert outcome had matured by the time the click outcome did (no click: no conversion either)."""
+    return (shown.click == 0) | (shown.convert_known_at <= shown.click_known_at)
+
+
+def uncredited(frame: pd.DataFrame, tasks: Mapping[str, Task]) -> dict[str, int]:
+    """By event name, how many clicks and conversions have nothing within their window to be credited to."""
+    shown = impressions(frame, tasks)
+    lost = {}
+    for name, targets, at in (("click", shown, "ts"), ("convert", shown[shown.click == 1], "click_ts")):
+        if name in tasks:
+            rule = tasks[name].label
+            within = microseconds(rule["within"], f"task {name}, label.within")
+            happened = int((frame.event == rule["event"]).sum())
+            lost[str(rule["event"])] = happened - len(_credited(frame, rule["event"], targets, at, within))
+    return lost
+
+
 def _attributed(frame: pd.DataFrame, event: str, targets: pd.DataFrame, at: str, within: int) -> np.ndarray:
-    """For each target row the time of the first `event` credited to it, else -1; an event goes to the latest target of
-    the same user and item that is at most `within` before it (last touch wins)."""
+    """(len(targets),) the time of the first `event` credited to each target row, else -1."""
     times = np.full(len(targets), -1, dtype=np.int64)
-    happened = frame.loc[frame.event == event, ["user_id", "item_id", "ts"]].rename(columns={"ts": "event_ts"})
-    if happened.empty or targets.empty:
-        return times
-    left = happened.sort_values("event_ts", kind="stable")
-    right = targets[["user_id", "item_id", at]].assign(row=np.arange(len(targets))).sort_values(at, kind="stable")
-    credited = pd.merge_asof(
-        left, right, left_on="event_ts", right_on=at, by=["user_id", "item_id"], tolerance=within, direction="backward"
-    ).dropna(subset=["row"])
+    credited = _credited(frame, event, targets, at, within)
     first = credited.groupby(credited.row.astype(int)).event_ts.min()
     times[first.index.to_numpy()] = first.to_numpy()
     return times
+
+
+def _credited(frame: pd.DataFrame, event: str, targets: pd.DataFrame, at: str, within: int) -> pd.DataFrame:
+    """event_ts and target row of each credited `event`: it goes to the latest target of the same user and item that is
+    at most `within` before it (last touch wins)."""
+    happened = frame.loc[frame.event == event, ["user_id", "item_id", "ts"]].rename(
+        columns={"ts": "event_ts"}
+    )
+    if happened.empty or targets.empty:
+        return pd.DataFrame({"event_ts": [], "row": []}, dtype=np.int64)
+    left = happened.sort_values("event_ts", kind="stable")
+    right = (
+        targets[["user_id", "item_id", at]].assign(row=np.arange(len(targets))).sort_values(at, kind="stable")
+    )
+    return pd.merge_asof(
+        left,
+        right,
+        left_on="event_ts",
+        right_on=at,
+        by=["user_id", "item_id"],
+        tolerance=within,
+        direction="backward",
+    ).dropna(subset=["row"])
 
 
 def examples(frame: pd.DataFrame, shown: pd.DataFrame, tasks: Mapping[str, Task]) -> pd.DataFrame:
@@ -79,32 +126,50 @@ def examples(frame: pd.DataFrame, shown: pd.DataFrame, tasks: Mapping[str, Task]
     for task in tasks.values():
         rule = task.label["rule"]
         if rule == "follows":
-            parts.append(_follows(task, shown))
+            parts.append(_follows(task, frame, shown, tasks))
         elif rule == "value":
             parts.append(_value(task, shown))
         elif rule == "next_item":
             parts.append(_next_item(task, frame, shown))
         elif rule == "returns":
             parts.append(_cutoffs(task, frame) if "cutoffs" in task.label else _returns(task, frame))
+    if not parts:
+        raise UserError(
+            "No task derives a label", where=", ".join(tasks), cure="add a task whose label.rule is not none"
+        )
     whole = pd.concat([_complete(p) for p in parts], ignore_index=True)
-    return whole.sort_values(["task", "ts", "user_id", "item_id", "impression"], kind="stable", ignore_index=True)
+    return whole.sort_values(
+        ["task", "ts", "user_id", "item_id", "impression"], kind="stable", ignore_index=True
+    )
 
 
 def _complete(part: pd.DataFrame) -> pd.DataFrame:
     defaults: dict[str, Any] = {
         "item_id": "", "weight": 1.0, "horizon_days": np.nan, "gap_days": np.nan, "hint": "", "impression": -1,
     }  # fmt: skip
-    return part.assign(**{k: v for k, v in defaults.items() if k not in part})[EXAMPLE_COLUMNS]
+    whole = part.assign(**{k: v for k, v in defaults.items() if k not in part})[EXAMPLE_COLUMNS]
+    # Without rows pandas would guess at types, and concat would follow its guess.
+    text, whole_numbers = ("task", "user_id", "item_id", "hint"), ("ts", "label", "known_at", "impression")
+    types = {**dict.fromkeys(text, object), **dict.fromkeys(whole_numbers, np.int64)}
+    return whole.astype({c: types.get(c, np.float64) for c in EXAMPLE_COLUMNS})
 
 
-def _follows(task: Task, shown: pd.DataFrame) -> pd.DataFrame:
-    rows, label, known = shown, "click", "click_known_at"
+def _follows(task: Task, frame: pd.DataFrame, shown: pd.DataFrame, tasks: Mapping[str, Task]) -> pd.DataFrame:
+    """Asked of each impression; of a task that continues another, where that one's answer was yes, and counted from the
+    event that made it so."""
+    rows, at = shown, "ts"
     if task.given is not None:
-        rows, label, known = shown[shown.click == 1], "convert", "convert_known_at"
+        before = tasks[task.given]
+        within = microseconds(before.label["within"], f"task {before.name}, label.within")
+        rows = shown.assign(before=_attributed(frame, before.label["event"], shown, "ts", within))
+        rows, at = rows[rows.before >= 0], "before"
+    within = microseconds(task.label["within"], f"task {task.name}, label.within")
+    happened = _attributed(frame, task.label["event"], rows, at, within)
     return pd.DataFrame(
         {
-            "task": task.name, "user_id": rows.user_id, "item_id": rows.item_id, "ts": rows.ts, "label": rows[label],
-            "known_at": rows[known], "weight": rows.weight, "impression": rows.position_in_log,
+            "task": task.name, "user_id": rows.user_id, "item_id": rows.item_id, "ts": rows.asked,
+            "label": (happened >= 0).astype(int), "known_at": rows[at] + within, "weight": rows.weight,
+            "impression": rows.position_in_log,
         }
     )  # fmt: skip
 
@@ -120,7 +185,7 @@ def _value(task: Task, shown: pd.DataFrame) -> pd.DataFrame:
     rows = shown[shown.value.isin(values)]
     return pd.DataFrame(
         {
-            "task": task.name, "user_id": rows.user_id, "item_id": rows.item_id, "ts": rows.ts,
+            "task": task.name, "user_id": rows.user_id, "item_id": rows.item_id, "ts": rows.asked,
             "label": rows.value.map(values.index), "known_at": rows.click_known_at, "weight": rows.weight,
             "impression": rows.position_in_log,
         }
@@ -134,7 +199,8 @@ def _next_item(task: Task, frame: pd.DataFrame, shown: pd.DataFrame) -> pd.DataF
     touched = touched[~touched.duplicated(["user_id", "item_id"])]
     return pd.DataFrame(
         {
-            "task": task.name, "user_id": touched.user_id, "item_id": touched.item_id, "ts": touched.ts, "label": -1,
+            "task": task.name, "user_id": touched.user_id, "item_id": touched.item_id,
+            "ts": touched.asked if event == "impression" else touched.ts, "label": -1,
             "known_at": touched.ts, "weight": touched.weight,
             "impression": touched.position_in_log if event == "impression" else -1,
         }
@@ -142,14 +208,19 @@ def _next_item(task: Task, frame: pd.DataFrame, shown: pd.DataFrame) -> pd.DataF
 
 
 def sessions(frame: pd.DataFrame, gap: int) -> pd.DataFrame:
-    """Runs of a user's events no more than `gap` microseconds apart: user_id, start, end, events, next_start (-1: none
-    seen). One impression and the clicks at its own moment count as one event."""
+    """Runs of a user's events less than `gap` microseconds apart, so that one is over `gap` after its last: user_id,
+    start, end, events, next_start (-1: none seen). An impression and the clicks at its own moment are one event."""
     moments = frame.drop_duplicates(["user_id", "ts", "item_id"])[["user_id", "ts"]]
     moments = moments.sort_values(["user_id", "ts"], kind="stable", ignore_index=True)
-    new = (moments.user_id != moments.user_id.shift()) | (moments.ts - moments.ts.shift() > gap)
+    new = (moments.user_id != moments.user_id.shift()) | (moments.ts - moments.ts.shift() >= gap)
     grouped = moments.groupby(new.cumsum(), sort=False)
     found = pd.DataFrame(
-        {"user_id": grouped.user_id.first(), "start": grouped.ts.min(), "end": grouped.ts.max(), "events": grouped.size()}
+        {
+            "user_id": grouped.user_id.first(),
+            "start": grouped.ts.min(),
+            "end": grouped.ts.max(),
+            "events": grouped.size(),
+        }
     ).reset_index(drop=True)
     same = found.user_id == found.user_id.shift(-1)
     found["next_start"] = np.where(same, found.start.shift(-1), -1).astype(np.int64)
@@ -161,6 +232,12 @@ def _returns(task: Task, frame: pd.DataFrame) -> pd.DataFrame:
     if the rule says so. Known when the horizon closes, also where she came back early."""
     gap = microseconds(task.label["session_gap"], f"task {task.name}, label.session_gap")
     horizon = microseconds(task.label["horizon"], f"task {task.name}, label.horizon")
+    if horizon <= gap:
+        raise UserError(
+            "The horizon is over before the question is asked, a session gap after the session's last event",
+            where=f"task {task.name}, label.horizon",
+            cure=f"make it longer than label.session_gap, {task.label['session_gap']}",
+        )
     if task.label.get("event", "any") != "any":
         frame = frame[frame.event == task.label["event"]]
     found = sessions(frame, gap)
@@ -188,7 +265,7 @@ def _first_later(found: pd.DataFrame, frame: pd.DataFrame) -> pd.Series:
 def _cutoffs(task: Task, frame: pd.DataFrame) -> pd.DataFrame:
     """Rolling cut-offs: every user seen before one is asked there whether she acts in [gap, gap + horizon) after it."""
     acts = frame if task.label.get("event", "any") == "any" else frame[frame.event == task.label["event"]]
-    share = acts.user_id.map({u: _hash_share(u) for u in acts.user_id.unique()})
+    share = acts.user_id.map({u: hash_share(u) for u in acts.user_id.unique()})
     parts = []
     for number, cutoff in enumerate(task.label["cutoffs"]):
         at = int(pd.Timestamp(str(cutoff["at"]), tz="UTC").value // 1000) + DAY  # the end of that day
@@ -210,54 +287,6 @@ def _cutoffs(task: Task, frame: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def _hash_share(user_id: str) -> float:
+def hash_share(user_id: str) -> float:
     """A stable number in [0, 1) for a user, so that a share of users is the same share everywhere."""
-    import zlib
-
     return zlib.crc32(user_id.encode()) % 1000 / 1000
-
-
-def lines(frame: pd.DataFrame, shown: pd.DataFrame) -> pd.DataFrame:
-    """The history as it became known, in the order in which it did: what a prompt's lines are written from.
-
-    An impression's line appears when its click label matured, with its convert outcome if that was known by then;
-    a conversion that matures later has a line of its own, at its own time. Without impressions, conversions are lines.
-    """
-    inline = (shown.click == 0) | (shown.convert_known_at == shown.click_known_at)
-    seen = pd.DataFrame(
-        {
-            "user_id": shown.user_id, "item_id": shown.item_id, "ts": shown.ts, "known_at": shown.click_known_at,
-            "kind": "impression", "click": shown.click, "convert": np.where(inline, shown.convert, -1),
-            "value": shown.value, "impression": shown.position_in_log,
-        }
-    )  # fmt: skip
-    late = shown[(shown.convert == 1) & ~inline]
-    bought = late if len(shown) else frame[frame.event == "convert"].assign(convert_ts=lambda f: f.ts)
-    own = pd.DataFrame(
-        {
-            "user_id": bought.user_id, "item_id": bought.item_id, "ts": bought.convert_ts, "known_at": bought.convert_ts,
-            "kind": "conversion" if len(shown) else "purchase", "click": 1, "convert": 1, "value": bought.value,
-            "impression": bought.position_in_log if len(shown) else -1,
-        }
-    )  # fmt: skip
-    whole = pd.concat([part for part in (seen, own) if len(part)] or [seen], ignore_index=True)
-    whole["tie"] = [_tie(u, i) for u, i in zip(whole.user_id, whole.item_id, strict=True)]
-    whole = whole.sort_values(["user_id", "known_at", "ts", "tie", "item_id"], kind="stable", ignore_index=True)
-    return whole.drop(columns="tie")
-
-
-def _tie(user_id: str, item_id: str) -> int:
-    """A stable shuffle of the lines that became known at one moment: item ids often carry an order of their own."""
-    import zlib
-
-    return zlib.crc32(f"{user_id}\t{item_id}".encode())
-
-
-def points(examples_: pd.DataFrame, lines_: pd.DataFrame) -> np.ndarray:
-    """(n,) how many of the user's lines had become known strictly before each example's time."""
-    known = {user: part.to_numpy() for user, part in lines_.groupby("user_id", sort=False).known_at}
-    empty = np.array([], dtype=np.int64)
-    return np.array(
-        [np.searchsorted(known.get(u, empty), ts, side="left") for u, ts in zip(examples_.user_id, examples_.ts, strict=True)],
-        dtype=np.int64,
-    )

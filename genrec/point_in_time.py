@@ -8,7 +8,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from genrec.durations import DAY
-from genrec.labels import sessions
+from genrec.labels import known_together, sessions
 from genrec.statistics import COLUMNS, Outcome, Statistics
 
 VISIT_COLUMNS = (
@@ -27,7 +27,7 @@ Fact = tuple[int, str, Outcome]  # known_at, "outcome" | "convert", what
 
 def facts(shown: pd.DataFrame) -> Iterator[Fact]:
     """Outcomes in the order in which they matured; a late conversion is a fact of its own."""
-    inline = (shown.click == 0) | (shown.convert_known_at == shown.click_known_at)
+    inline = known_together(shown)
     rows = []
     for k, (user, item, click, known, convert, is_inline, bought) in enumerate(
         zip(
@@ -54,7 +54,7 @@ def learn(statistics: Statistics, batch: Sequence[Fact]) -> None:
 def replay(
     shown: pd.DataFrame, categories: dict[str, Sequence[str]], freeze_at: int
 ) -> tuple[dict[str, np.ndarray], Statistics]:
-    """{"running", "frozen"}: (impressions, COLUMNS) read strictly before each impression's time, and the final state.
+    """{"running", "frozen"}: (impressions, COLUMNS) read strictly before each one's question, and the final state.
 
     Frozen statistics hold the facts matured before freeze_at, for every impression from then on.
     """
@@ -62,9 +62,11 @@ def replay(
     frozen = np.empty_like(running)
     statistics, at_freeze = Statistics(categories), None
     log = list(facts(shown))
-    times, users, items = shown.ts.to_numpy(), shown.user_id.to_numpy(), shown.item_id.to_numpy()
+    times, users, items = shown.asked.to_numpy(), shown.user_id.to_numpy(), shown.item_id.to_numpy()
     done = 0
-    for k in tqdm(range(len(shown)), desc="statistics", unit="impression", leave=False, mininterval=0.5):
+    for k in tqdm(
+        np.argsort(times, kind="stable"), desc="statistics", unit="impression", leave=False, mininterval=0.5
+    ):
         if at_freeze is None and times[k] >= freeze_at:
             done = _learn_until(statistics, log, done, freeze_at)
             at_freeze = copy.deepcopy(statistics)
@@ -89,11 +91,12 @@ def _learn_until(statistics: Statistics, log: list[Fact], done: int, ts: int) ->
 def visits(frame: pd.DataFrame, asked: pd.DataFrame, gap: int) -> pd.DataFrame:
     """VISIT_COLUMNS for examples of one return task (asked: user_id, ts, label, known_at): the user's own past only."""
     acts = frame[frame.user_id.isin(set(asked.user_id))]
-    by_user = {user: part for user, part in acts.groupby("user_id", sort=False)}
-    runs = {user: part for user, part in sessions(acts, gap).groupby("user_id", sort=False)}
+    by_user = dict(iter(acts.groupby("user_id", sort=False)))
+    runs = dict(iter(sessions(acts, gap).groupby("user_id", sort=False)))
     past = {user: part.sort_values("ts") for user, part in asked.groupby("user_id", sort=False)}
     rows = [
-        _visit(by_user[user], runs[user], past[user], ts) for user, ts in zip(asked.user_id, asked.ts, strict=True)
+        _visit(by_user[user], runs[user], past[user], ts)
+        for user, ts in zip(asked.user_id, asked.ts, strict=True)
     ]
     return pd.DataFrame(rows, columns=list(VISIT_COLUMNS), index=asked.index)
 

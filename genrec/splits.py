@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from genrec.durations import DAY
 from genrec.errors import UserError
-from genrec.labels import _hash_share as hash_share
+from genrec.labels import hash_share
 
 NAMES = ("train", "valid", "test")
 
@@ -18,6 +19,10 @@ def assign(examples: pd.DataFrame, split: Mapping[str, Any], end: int) -> tuple[
     by: time (fractions of the log, default) | last (each user's last and last but one) | users (k folds) | given
     (the example's own hint, as cut-offs carry it).
     """
+    if examples.empty:
+        raise UserError(
+            "The log answers none of the tasks", cure="name tasks in the reading whose events the log has"
+        )
     by = split.get("by", "time")
     if by == "time":
         return _by_time(examples, split.get("fractions", (0.8, 0.1, 0.1)), end)
@@ -26,10 +31,10 @@ def assign(examples: pd.DataFrame, split: Mapping[str, Any], end: int) -> tuple[
     if by == "users":
         return _by_users(examples, int(split.get("folds", 10)), int(split.get("fold", 0)), end)
     if by == "given":
-        given = examples.hint.to_numpy(dtype=object)
-        trained = examples.known_at[given == "train"]
-        return np.where(np.isin(given, NAMES), given, "censored"), int(trained.max()) if len(trained) else end
-    raise UserError(f"Unknown split {by!r}", where="reading.yaml, split.by", cure="use time, last, users or given")
+        return _as_given(examples, end)
+    raise UserError(
+        f"Unknown split {by!r}", where="reading.yaml, split.by", cure="use time, last, users or given"
+    )
 
 
 def _by_time(examples: pd.DataFrame, fractions: Any, end: int) -> tuple[np.ndarray, int]:
@@ -47,7 +52,7 @@ def _by_time(examples: pd.DataFrame, fractions: Any, end: int) -> tuple[np.ndarr
 
 
 def _by_last(examples: pd.DataFrame, end: int) -> tuple[np.ndarray, int]:
-    """Leave-last-out, per task and user; other users' later events may train the model, as in the papers that use it."""
+    """Leave-last-out, per task and user; other users' later events may train the model, as in the papers."""
     rank = examples.groupby(["task", "user_id"]).ts.rank(method="first", ascending=False)
     names = np.select([rank == 1, rank == 2], ["test", "valid"], "train").astype(object)
     names[examples.known_at.to_numpy() > end] = "censored"
@@ -56,7 +61,27 @@ def _by_last(examples: pd.DataFrame, end: int) -> tuple[np.ndarray, int]:
 
 def _by_users(examples: pd.DataFrame, folds: int, fold: int, end: int) -> tuple[np.ndarray, int]:
     """k folds over users: fold `fold` tests, the next one chooses."""
-    bucket = examples.user_id.map({u: int(hash_share(u) * folds) for u in examples.user_id.unique()}).to_numpy()
-    names = np.select([bucket == fold, bucket == (fold + 1) % folds], ["test", "valid"], "train").astype(object)
+    if folds < 3 or not 0 <= fold < folds:
+        raise UserError(
+            f"split.folds is {folds} and split.fold {fold}", cure="three folds or more, fold counts from 0"
+        )
+    bucket = examples.user_id.map(
+        {u: int(hash_share(u) * folds) for u in examples.user_id.unique()}
+    ).to_numpy()
+    names = np.select([bucket == fold, bucket == (fold + 1) % folds], ["test", "valid"], "train").astype(
+        object
+    )
     names[examples.known_at.to_numpy() > end] = "censored"
     return names, end + 1
+
+
+def _as_given(examples: pd.DataFrame, end: int) -> tuple[np.ndarray, int]:
+    """The split that each example's cut-off names. Censored where its window closes after the first test question
+    (for the test itself: after the log's end); a log that knows days only ends with its last day."""
+    names = np.where(np.isin(examples.hint, NAMES), examples.hint, "censored").astype(object)
+    known, ts = examples.known_at.to_numpy(), examples.ts.to_numpy()
+    names[known > end + DAY] = "censored"
+    if (tested := names == "test").any():
+        names[~tested & (known > ts[tested].min())] = "censored"
+    trained = known[names == "train"]
+    return names, int(trained.max()) if len(trained) else end

@@ -18,7 +18,7 @@ COLUMNS = (
     "user_share",
     "user_convert_share",
     "category_share",  # the user's shrunken click share, averaged over the item's categories
-    "match_share",  # the click share expected of this user on this item: user, item, categories and her history's neighbours
+    "match_share",  # the click share expected of this user on this item: user, item, categories, neighbours
     "recent3_share",  # of her last three outcomes, NaN when there are none
     "recent10_share",
 )
@@ -55,7 +55,9 @@ class Statistics:
         self.history: dict[str, tuple[list[int], list[float]]] = {}  # per user: slots and residual grades
         self.total = np.array([PRIOR, PRIOR / 2, PRIOR / 5])  # [count, clicks, converts], a weak start
         self._products = np.zeros((64, 64), np.float32)  # sum of residual products over users who met both
-        self._squares = np.zeros((64, 64), np.float32)  # [i, j]: sum of i's squared residuals over the same users
+        self._squares = np.zeros(
+            (64, 64), np.float32
+        )  # [i, j]: sum of i's squared residuals over the same users
         self._pairs = np.zeros((64, 64), np.float32)
 
     # ---- reading ----------------------------------------------------------------------------------------
@@ -92,7 +94,8 @@ class Statistics:
     def _user(self, user_id: str) -> tuple[float, float, float]:
         click_rate, convert_rate = self._rates()
         count, clicks, converts = self.users.get(user_id, np.zeros(3))
-        return count, (clicks + PRIOR * click_rate) / (count + PRIOR), (converts + PRIOR * convert_rate) / (count + PRIOR)
+        n = count + PRIOR
+        return count, (clicks + PRIOR * click_rate) / n, (converts + PRIOR * convert_rate) / n
 
     def _category_share(self, user_id: str, item_id: str, user_share: float) -> float:
         shares = []
@@ -162,7 +165,11 @@ class Statistics:
 
     def _slot(self, item_id: str) -> int | None:
         """The item's row in the pair matrices; given out once it has MIN_COUNT outcomes, while there is room."""
-        if item_id not in self.slots and len(self.slots) < self.tracked_items and self.items[item_id][0] >= MIN_COUNT:
+        if (
+            item_id not in self.slots
+            and len(self.slots) < self.tracked_items
+            and self.items[item_id][0] >= MIN_COUNT
+        ):
             self.slots[item_id] = len(self.slots)
             if len(self.slots) > len(self._pairs):
                 pad = ((0, len(self._pairs)), (0, len(self._pairs)))

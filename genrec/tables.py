@@ -25,7 +25,9 @@ EVENTS = pa.schema(
         pa.field("weight", pa.float64()),  # inverse of the sampling rate
     ]
 )
-ITEMS = pa.schema([pa.field("item_id", pa.string(), nullable=False), pa.field("title", pa.string(), nullable=False)])
+ITEMS = pa.schema(
+    [pa.field("item_id", pa.string(), nullable=False), pa.field("title", pa.string(), nullable=False)]
+)
 USERS = pa.schema([pa.field("user_id", pa.string(), nullable=False)])
 
 
@@ -40,15 +42,20 @@ class Tables:
     def save(self, folder: Path) -> None:
         """Write the three Parquet files; the folder appears whole or not at all."""
         with written_whole(folder) as part:
-            for name in ("events", "items", "users"):
-                pq.write_table(getattr(self, name), part / f"{name}.parquet", compression="zstd")
+            self.write(part)
+
+    def write(self, folder: Path) -> None:
+        for name in ("events", "items", "users"):
+            pq.write_table(getattr(self, name), folder / f"{name}.parquet", compression="zstd")
 
     @classmethod
     def load(cls, folder: Path) -> "Tables":
         missing = [n for n in ("events", "items", "users") if not (folder / f"{n}.parquet").exists()]
         if missing:
             raise UserError(
-                f"No {missing[0]}.parquet", where=str(folder), cure="run `genrec data prepare` and name its folder"
+                f"No {missing[0]}.parquet",
+                where=str(folder),
+                cure="run `genrec data prepare` and name its folder",
             )
         return cls(*(pq.read_table(folder / f"{name}.parquet") for name in ("events", "items", "users")))
 
@@ -69,6 +76,8 @@ class written_whole:
             shutil.rmtree(self.part, ignore_errors=True)
             return
         self.part.chmod(0o755)
+        old = self.part.with_name(f"{self.part.name}.old")
         if self.folder.exists():
-            shutil.rmtree(self.folder)
+            self.folder.rename(old)
         self.part.rename(self.folder)
+        shutil.rmtree(old, ignore_errors=True)

@@ -3,14 +3,22 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NoReturn, get_args
 
 import yaml
 
 from genrec.errors import UserError
 
 Kind = Literal["binary", "choice", "item", "text"]
-RULES = ("follows", "returns", "next_item", "value", "none")
+# Label rules and the fields that each cannot do without.
+RULES: Mapping[str, tuple[str, ...]] = {
+    "follows": ("event", "within"),
+    "returns": ("session_gap", "horizon"),
+    "next_item": (),
+    "value": ("values",),
+    "none": (),
+}
+_LISTS = ("answers", "paraphrases", "held_out", "metrics")
 
 
 @dataclass(frozen=True)
@@ -44,59 +52,143 @@ def load_task(path: Path) -> Task:
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"Cannot read the task file: {error}", where=str(path), cure="write YAML in UTF-8") from error
+        raise UserError(
+            f"Cannot read the task file: {error}", where=str(path), cure="write YAML in UTF-8"
+        ) from error
     if not isinstance(raw, dict):
         raise UserError("A task file is a YAML mapping", where=str(path), cure="see docs/tasks.md")
     return task_from(raw, str(path))
 
 
 def task_from(raw: Mapping[str, Any], where: str) -> Task:
+    """Raises UserError, with the field's name, for whatever is unknown, missing or of the wrong type."""
     known = {f.name for f in fields(Task)}
-    if unknown := sorted(set(raw) - known):
-        raise UserError(f"Unknown field {unknown[0]!r}", where=where, cure=f"use one of: {', '.join(sorted(known))}")
+    if unknown := sorted(set(map(str, raw)) - known):
+        raise UserError(
+            f"Unknown field {unknown[0]!r}", where=where, cure=f"use one of: {', '.join(sorted(known))}"
+        )
     if missing := sorted({"name", "kind"} - set(raw)):
         raise UserError(f"Missing field {missing[0]!r}", where=where, cure="every task has a name and a kind")
-    values = {k: tuple(str(x) for x in v) if isinstance(v, list) else v for k, v in raw.items()}
+    values: dict[str, Any] = {name: typed(name, value, where) for name, value in raw.items()}
     task = Task(**values)
-    _check(task, where)
+    check(task, where)
     return task
 
 
-def _check(task: Task, where: str) -> None:
-    def refuse(what: str, cure: str) -> None:
+def typed(name: str, value: Any, where: str) -> Any:
+    """A field's value as Task holds it; refused where YAML read something else than was meant."""
+
+    def refuse(cure: str) -> NoReturn:
+        raise UserError(f"{name} is {value!r}", where=where, cure=cure)
+
+    if name in _LISTS:
+        if not isinstance(value, (list, tuple)):
+            refuse("write a list: [one, two]")
+        if odd := [v for v in value if isinstance(v, bool) or not isinstance(v, (str, int, float))]:
+            refuse(
+                f"{odd[0]!r} is no text: put it in quotes, as YAML reads a bare yes or no as true or false"
+            )
+        return tuple(str(v) for v in value)
+    if name == "weight":
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
+            refuse("give a number, 0 or more")
+    elif name == "label":
+        if not isinstance(value, Mapping):
+            refuse("write a mapping: {rule: follows, event: click, within: 30m}")
+    elif not isinstance(value, str) and not (name == "given" and value is None):
+        refuse("write text, in quotes where it is a number or a bare yes or no")
+    return value
+
+
+def check(task: Task, where: str) -> None:
+    """Raises UserError where a task's fields do not fit together."""
+
+    def refuse(what: str, cure: str) -> NoReturn:
         raise UserError(what, where=f"{where}, task {task.name!r}", cure=cure)
 
+    if not task.name.strip():
+        refuse("The name is empty", "every task has a name")
     if task.kind not in get_args(Kind):
         refuse(f"Unknown kind {task.kind!r}", f"use one of: {', '.join(get_args(Kind))}")
     if task.kind == "binary" and len(task.answers) != 2:
-        refuse(f"A binary task has two answers, this one {len(task.answers)}", "list the positive answer, then the negative")
+        refuse(
+            f"A binary task has two answers, this one {len(task.answers)}",
+            "list the positive answer, then the negative",
+        )
     if task.kind == "choice" and len(task.answers) < 2:
         refuse("A choice task has two answers or more", "list them in the order of their labels")
     if len(set(task.answers)) != len(task.answers):
         refuse("Two answers are the same", "make every answer a different word")
-    if task.label.get("rule") not in RULES:
-        refuse(f"Unknown label rule {task.label.get('rule')!r}", f"use one of: {', '.join(RULES)}")
-    if not (isinstance(task.weight, (int, float)) and task.weight >= 0):
-        refuse(f"weight is {task.weight!r}", "give a number, 0 or more")
+    if not all(task.answers):
+        refuse("An answer is empty", "write a word")
+    rule = task.label.get("rule")
+    if not isinstance(rule, str) or rule not in RULES:
+        refuse(f"Unknown label rule {rule!r}", f"use one of: {', '.join(RULES)}")
+    rows = task.label.get("cutoffs", [task.label])
+    needed = ("at", "horizon", "split") if "cutoffs" in task.label else RULES[rule]
+    if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows) or not rows:
+        refuse(
+            "label.cutoffs is no list of cut-offs",
+            "write [{at: 1997-09-30, horizon: 30d, split: train}, ...]",
+        )
+    if missing := [field for row in rows for field in needed if field not in row]:
+        refuse(f"The label rule {rule!r} needs {missing[0]!r}", f"its fields are: {', '.join(needed)}")
 
 
-def load_tasks(folders: Iterable[Path], names: Iterable[str], overrides: Mapping[str, Mapping[str, Any]]) -> dict[str, Task]:
-    """The named tasks from the first folder that has each, label rules updated by `overrides`; all of a later folder's
-    files are the user's own and join without being named."""
-    shipped, *own = list(folders)
-    wanted = {n: _find(n, [*own, shipped]) for n in names}
+def load_tasks(
+    folders: Iterable[Path],
+    names: Iterable[str],
+    overrides: Mapping[str, Mapping[str, Any]],
+    own: Iterable[Path] = (),
+) -> dict[str, Task]:
+    """The named tasks, label rules updated by `overrides`, and every task of the user's own folders.
+
+    folders: where a name is looked up, the first that has it. own: all their files join without being named, and stand
+    before `folders` where a name is in both.
+    """
+    own = list(own)
+    wanted = [_find(name, [*own, *folders]) for name in names]
     for folder in own:
-        wanted |= {p.stem: p for p in sorted(folder.glob("*.yaml"))}
-    tasks = {t.name: t for t in (load_task(path) for path in wanted.values())}
-    tasks = {n: replace(t, label={**t.label, **overrides.get(n, {})}) for n, t in tasks.items()}
+        files = sorted(folder.glob("*.yaml"))
+        if not files:
+            raise UserError(
+                "No task files", where=str(folder), cure="name a folder with .yaml files, one a task"
+            )
+        wanted += [path for path in files if path not in wanted]
+    tasks: dict[str, Task] = {}
+    for path in wanted:
+        task = load_task(path)
+        if task.name in tasks:
+            raise UserError(
+                f"Two tasks are called {task.name!r}", where=str(path), cure="give one another name"
+            )
+        task = replace(task, label={**task.label, **overrides.get(task.name, {})})
+        check(task, str(path))
+        tasks[task.name] = task
     for task in tasks.values():
-        if task.given is not None and task.given not in tasks:
-            raise UserError(f"Task {task.name!r} continues {task.given!r}, which is not there", cure="add that task too")
+        if task.given is not None:
+            _check_given(task, tasks)
     return tasks
 
 
-def _find(name: str, folders: list[Path]) -> Path:
+def _check_given(task: Task, tasks: Mapping[str, Task]) -> None:
+    before = tasks.get(task.given or "")
+    if before is None:
+        raise UserError(
+            f"Task {task.name!r} continues {task.given!r}, which is not there", cure="add that task too"
+        )
+    if before.kind != "binary" or before.given is not None:
+        raise UserError(
+            f"Task {task.name!r} cannot continue {before.name!r}",
+            where=f"task {task.name!r}, given",
+            cure="continue a binary task that does not itself continue another",
+        )
+
+
+def _find(name: str, folders: Iterable[Path]) -> Path:
     for folder in folders:
         if (path := folder / f"{name}.yaml").exists():
             return path
-    raise UserError(f"No task {name!r}", where=", ".join(map(str, folders)), cure=f"add {name}.yaml or drop the name")
+    raise UserError(
+        f"No task {name!r}", where=", ".join(map(str, folders)), cure=f"add {name}.yaml or drop the name"
+    )

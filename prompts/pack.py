@@ -8,10 +8,11 @@ from typing import Any
 import yaml
 
 from genrec.errors import UserError
-from genrec.tasks import Task
+from genrec.tasks import Task, typed
 
 FOLDER = Path(__file__).parent / "packs"
 TASKS = Path(__file__).parent / "tasks"
+WORDINGS = ("question", "answers", "paraphrases", "held_out")
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,14 @@ class Pack:
 
     def worded(self, task: Task) -> Task:
         """The task in this pack's wordings."""
-        own = {k: tuple(v) if isinstance(v, list) else v for k, v in self.tasks.get(task.name, {}).items()}
+        where = f"pack {self.name}, tasks.{task.name}"
+        own: dict[str, Any] = {k: typed(k, v, where) for k, v in self.tasks.get(task.name, {}).items()}
+        if len(own.get("answers", task.answers)) != len(task.answers):
+            raise UserError(
+                f"The pack has {len(own['answers'])} answers, the task {len(task.answers)}",
+                where,
+                "give as many, in its order",
+            )
         return replace(task, **own)
 
 
@@ -38,9 +46,43 @@ def load_pack(name: str) -> Pack:
     path = Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
     if not path.exists():
         shipped = ", ".join(sorted(p.stem for p in FOLDER.glob("*.yaml")))
-        raise UserError(f"No pack {name!r}", where=str(path), cure=f"use one of {shipped}, or a path to a YAML file")
-    raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raise UserError(
+            f"No pack {name!r}", where=str(path), cure=f"use one of {shipped}, or a path to a YAML file"
+        )
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(
+            f"Cannot read the pack: {error}", where=str(path), cure="write YAML in UTF-8"
+        ) from error
+    if not isinstance(raw, dict):
+        raise UserError("A pack is a YAML mapping", where=str(path), cure=f"see {FOLDER / 'goods-en.yaml'}")
     known = {f.name for f in fields(Pack)}
-    if unknown := sorted(set(raw) - known):
-        raise UserError(f"Unknown field {unknown[0]!r}", where=str(path), cure=f"use one of: {', '.join(sorted(known))}")
+    if unknown := sorted(set(map(str, raw)) - known):
+        raise UserError(
+            f"Unknown field {unknown[0]!r}", where=str(path), cure=f"use one of: {', '.join(sorted(known))}"
+        )
+    _check(raw, str(path))
     return Pack(**raw)
+
+
+def _check(raw: Mapping[str, Any], where: str) -> None:
+    """Raises UserError for a field that is missing or of the wrong type."""
+    kinds = {"name": str, "words": dict, "head": str, "lines": dict, "ask": str}
+    for name, kind in kinds.items():
+        if not isinstance(raw.get(name), kind):
+            what = f"{name} is {raw[name]!r}" if name in raw else f"Missing field {name!r}"
+            raise UserError(what, where=where, cure="write a mapping" if kind is dict else "write text")
+    for name, texts, needed in (
+        ("words", raw["words"], ()),
+        ("lines", raw["lines"], ("conversion", "purchase")),
+    ):
+        if odd := [k for k in {**dict.fromkeys(needed), **texts} if not isinstance(texts.get(k), str)]:
+            raise UserError(f"{name}.{odd[0]} is no text", where=where, cure="write it, in quotes")
+    for task, wordings in (raw.get("tasks") or {}).items():
+        if odd := sorted(set(wordings) - set(WORDINGS)):
+            raise UserError(
+                f"tasks.{task}.{odd[0]} is no wording",
+                where=where,
+                cure=f"a pack replaces {', '.join(WORDINGS)} only",
+            )
