@@ -1,0 +1,1 @@
+"""Baselines behind the Recommender protocol: the same examples, statistics and history that our model gets."""

@@ -1,0 +1,122 @@
+"""Item-based nearest neighbours (LensKit): items that the same users touched, next to what this user touched last."""
+
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+import numpy as np
+from lenskit.data import ItemList, from_interactions_df
+from lenskit.knn import ItemKNNScorer
+from tqdm import tqdm
+
+from eval.history import Histories, touches
+from eval.recommender import Rows
+from eval.sampling import sample
+from eval.training import task_of
+from genrec import metrics
+from genrec.dataset import Prepared
+
+CHOSEN_ON = 1000  # examples of the valid split, whole users, that settings are chosen on
+NEIGHBOURS = (1, 3, 10, 30, 100, 300)
+RECENT = (1, 3, 10, 30, 100, 1000)  # latest touches of the user that make the query
+SAVED = (None, 50)  # neighbours kept per item
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is searched. neighbours: LensKit's k. recent: touches in the query. saved: neighbours kept per item."""
+
+    feedback: str = "implicit"
+    neighbours: int = 20
+    recent: int = 1000
+    saved: int | None = None
+
+
+class ItemKnn:
+    """Trained on the touches known before the end of training; the query is the user's history at the example's time.
+
+    Settings are chosen by NDCG@10 on the valid split. Explicit feedback takes the lines' values (ratings); it is tried
+    where every touch has one. Deshpande and Karypis, Item-Based Top-N Recommendation Algorithms, TOIS 2004.
+    """
+
+    name = "item-kNN"
+
+    def __init__(self, seed: int = 0, settings: list[Setting] | None = None) -> None:
+        self.seed, self.settings = seed, settings
+        self.chosen: dict[str, Setting] = {}
+        self.tried: dict[str, list[tuple[Setting, float]]] = {}
+
+    def fit(self, data: Prepared, regime: str) -> None:
+        self.catalog: list[str] = data.tables.items["item_id"].to_pylist()
+        for task in (t for t in data.tasks.values() if t.kind == "item"):
+            rows = sample(data, data.rows(task.name, "valid"), CHOSEN_ON, self.seed)
+            touched = data.lines[touches(data, task) & (data.lines.known_at < data.train_end).to_numpy()]
+            rated = bool(touched["value"].notna().all()) and touched["value"].nunique() > 1
+            columns = ["user_id", "item_id", "value"] if rated else ["user_id", "item_id"]
+            self._trained: tuple[Setting, ItemKNNScorer] | None = None
+            self.log = from_interactions_df(
+                touched.drop_duplicates(["user_id", "item_id"], keep="last")[columns].rename(
+                    columns={"value": "rating"}
+                )
+            )
+            self._search(data, task.name, rows, rated)
+
+    def _search(self, data: Prepared, task: str, rows: Rows, rated: bool) -> None:
+        settings = self.settings or _grid(rated)
+        self.tried[task] = []
+        for setting in tqdm(settings, desc="item-kNN settings", leave=False):
+            if len(settings) > 1 and len(rows):
+                targets = data.examples.item_id.iloc[rows].tolist()
+                lists = self._rank(data, rows, 10, setting)
+                self.tried[task].append((setting, metrics.ndcg(metrics.ranks(lists, targets), k=10)))
+        best = max(self.tried[task], key=lambda pair: pair[1], default=(settings[0], float("nan")))
+        self.chosen[task] = best[0]
+
+    def rank(self, data: Prepared, rows: Rows, k: int) -> list[list[str] | None]:
+        """A user without history, or whose items training never saw, gets what no neighbour supports: an empty list."""
+        return list(self._rank(data, rows, k, self.chosen[task_of(data, rows)]))
+
+    def _rank(self, data: Prepared, rows: Rows, k: int, setting: Setting) -> list[list[str]]:
+        scorer = self._model(setting)
+        histories = Histories(data, data.tasks[task_of(data, rows)])
+        known = [item for item in self.catalog if item in scorer.items]
+        place = {item: number for number, item in enumerate(known)}
+        candidates = ItemList(known)
+        ranked = []
+        for user, point in data.examples.iloc[rows][["user_id", "point"]].itertuples(index=False):
+            seen, values = histories.items(user, point), histories.values(user, point)
+            # LensKit 2025.8 fails on an item that it was not trained on
+            kept = [n for n, item in enumerate(seen) if item in place][-setting.recent :]
+            query = ItemList(item_ids=[seen[n] for n in kept], rating=values[kept])
+            scores = scorer(query, candidates).scores() if kept else None
+            mask = [place[item] for item in seen if item in place]
+            ranked.append([] if scores is None else _best(scores, mask, k, known))
+        return ranked
+
+    def _model(self, setting: Setting) -> ItemKNNScorer:
+        """The query's length alone changes no model: settings that share one follow each other, and it is kept."""
+        key = replace(setting, recent=0)
+        if self._trained is None or self._trained[0] != key:
+            scorer = ItemKNNScorer(
+                max_nbrs=setting.neighbours, feedback=setting.feedback, save_nbrs=setting.saved
+            )
+            scorer.train(self.log)
+            self._trained = (key, scorer)
+        return self._trained[1]
+
+
+def _best(scores: Any, seen: list[int], k: int, catalog: list[str]) -> list[str]:
+    values = np.nan_to_num(np.asarray(scores, dtype=np.float64), nan=-np.inf)
+    values[seen] = -np.inf
+    order = np.argsort(-values, kind="stable")[:k]
+    return [catalog[place] for place in order if np.isfinite(values[place])]
+
+
+def _grid(rated: bool) -> list[Setting]:
+    """Implicit: every k, query length (no shorter than k) and number kept; explicit: every k."""
+    implicit = [
+        Setting("implicit", k, recent, saved)
+        for k, saved, recent in product(NEIGHBOURS, SAVED, RECENT)
+        if recent >= k
+    ]
+    return implicit + [Setting("explicit", k) for k in NEIGHBOURS] * rated

@@ -1,0 +1,153 @@
+"""One harness for every recommender: ask, measure with intervals, calibrate on valid, compare in pairs.
+
+    model = Gbdt(); model.fit(data, "running")
+    done = evaluate(model, data, Ask("click"))           done.result: a dict for eval/results_file.py
+    compare(done.answers, other.answers)                 paired intervals of any two recommenders
+
+Every choice (threshold, calibration) is made on the valid split; the test split is read once, by `evaluate`.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from eval import measures
+from eval.answers import CHAIN, CTCVR, asked, scored
+from eval.calibrated import Line, apply_line, fit_line
+from eval.measures import compare
+from eval.recommender import Recommender
+from eval.sampling import sample
+from eval.store import Store, write_whole
+from genrec import metrics
+from genrec.dataset import Prepared
+from genrec.errors import UserError
+
+__all__ = ["Ask", "Evaluation", "compare", "evaluate"]
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What is measured. rows: examples to sample, by whole users, None for all; valid_rows: the same of valid.
+
+    repeats: of the bootstrap. seed: of sample and bootstrap; the model's own seed is the model's affair.
+    """
+
+    task: str
+    split: str = "test"
+    regime: str = "running"
+    rows: int | None = None
+    valid_rows: int | None = None
+    seed: int = 0
+    repeats: int = 1000
+
+
+class Evaluation(NamedTuple):
+    """result: figures alone, JSON-ready; answers: example by example (eval/answers.py), for paired tests."""
+
+    result: dict[str, Any]
+    answers: pd.DataFrame
+
+    def save_answers(self, path: Path) -> None:
+        """A Parquet file for `pandas.read_parquet` and `compare`; too large to commit."""
+        write_whole(self.answers, path)
+
+
+def tasks(data: Prepared) -> list[str]:
+    """What can be measured on a data set: its tasks but for free text, and ctcvr where there is the chain."""
+    own = [task.name for task in data.tasks.values() if task.kind != "text"]
+    return own + [CTCVR] * all(name in own for name in CHAIN)
+
+
+def evaluate(recommender: Recommender, data: Prepared, ask: Ask, store: Store | None = None) -> Evaluation:
+    """Measure a fitted recommender on one task and split.
+
+    Binary tasks and ctcvr are reported raw and calibrated. Examples that it could not score are counted in
+    `unscored` and left out of the metrics. Raises UserError for an unknown task, or a split without examples.
+    """
+    if ask.task not in tasks(data):
+        raise UserError(f"No task {ask.task!r}", cure=f"use one of: {', '.join(tasks(data))}")
+    store = store or Store(None)
+    answers, left_out = _answers(recommender, data, ask, ask.split, store)
+    if answers.empty:
+        raise UserError(
+            f"Task {ask.task!r} has no examples in the {ask.split} split",
+            where=data.name,
+            cure="use another split, or a longer log",
+        )
+    result = _about(recommender, data, ask, answers, left_out)
+    kind = measures.kind_of(answers)
+    if kind == "item":
+        result["metrics"] = measures.item(answers, data, ask.repeats, ask.seed)
+    elif kind == "choice":
+        result["metrics"] = measures.choice(answers, ask.repeats, ask.seed)
+    else:
+        valid = None if ask.split == "valid" else _answers(recommender, data, ask, "valid", store)[0]
+        result |= _binary(answers, valid, ask)
+    return Evaluation(result, answers)
+
+
+def _answers(
+    recommender: Recommender, data: Prepared, ask: Ask, split: str, store: Store
+) -> tuple[pd.DataFrame, int]:
+    rows, left_out = asked(data, ask.task, split)
+    wanted = ask.valid_rows if split == "valid" and ask.split != "valid" else ask.rows
+    if wanted is not None:
+        rows = sample(data, rows, wanted, ask.seed)
+    return store.answers(recommender, data, ask.task, ask.regime, rows), left_out
+
+
+def _about(
+    recommender: Recommender, data: Prepared, ask: Ask, answers: pd.DataFrame, left_out: int
+) -> dict[str, Any]:
+    seconds = float(answers.attrs["seconds"])
+    judged = scored(answers)
+    return {
+        "task": ask.task,
+        "data": data.name,
+        "split": ask.split,
+        "split_by": dict(data.reading.split),
+        "regime": ask.regime,
+        "model": recommender.name,
+        "seed": ask.seed,
+        "n": len(answers),
+        "n_users": int(answers.user_id.nunique()),
+        "sampled": ask.rows is not None,
+        "positives": int((judged.label == 1).sum()) if measures.kind_of(answers) == "binary" else None,
+        "unscored": len(answers) - len(judged),
+        "left_out": left_out,
+        "cost": {"seconds": seconds, "examples_per_second": len(answers) / seconds if seconds else None},
+        "paired": [],
+    }
+
+
+def _binary(answers: pd.DataFrame, valid: pd.DataFrame | None, ask: Ask) -> dict[str, Any]:
+    if valid is None or scored(valid).empty:
+        return {
+            "metrics": measures.binary(answers, None, ask.repeats, ask.seed),
+            "curves": measures.curves(answers),
+        }
+    line = fit_line(ask.task, valid)
+    calibrated = apply_line(line, answers)
+    threshold = _threshold(valid)
+    return {
+        "metrics": measures.binary(answers, threshold, ask.repeats, ask.seed),
+        "curves": measures.curves(answers),
+        "threshold": threshold,
+        "calibrated": _calibrated(line, calibrated, _threshold(apply_line(line, valid)), ask),
+    }
+
+
+def _calibrated(line: Line, answers: pd.DataFrame, threshold: float, ask: Ask) -> dict[str, Any]:
+    return {
+        "line": line.to_json(),
+        "threshold": threshold,
+        "metrics": measures.binary(answers, threshold, ask.repeats, ask.seed),
+        "curves": {"reliability": measures.curves(answers)["reliability"]},
+    }
+
+
+def _threshold(valid: pd.DataFrame) -> float:
+    found = scored(valid)
+    return metrics.best_threshold(found.label, found.p, weights=found.weight)

@@ -1,0 +1,34 @@
+"""Which baselines stand beside our model, task by task."""
+
+from collections.abc import Callable
+
+from eval.answers import CTCVR
+from eval.recommender import Recommender
+from genrec.dataset import Prepared
+
+
+def lineup(data: Prepared, task: str, seed: int = 0) -> list[Callable[[], Recommender]]:
+    """Makers of the baselines for a task, the plainest first; nothing is fitted yet.
+
+    The libraries behind them (`pip install -e ".[baselines]"`) are imported here, so that reading results needs none.
+    """
+    from eval.baselines.bg_nbd import BgNbd
+    from eval.baselines.gbdt import Gbdt
+    from eval.baselines.itemknn import ItemKnn
+    from eval.baselines.logistic import Logistic
+    from eval.baselines.means import Means
+    from eval.baselines.popularity import Popularity
+    from eval.baselines.prior import Prior
+
+    tabular: list[Callable[[], Recommender]] = [Logistic, lambda: Gbdt(seed=seed)]
+    if task == CTCVR or data.tasks[task].label["rule"] == "follows":
+        from eval.baselines.two_tower import TwoTower
+
+        means = [lambda: Means("user"), lambda: Means("item"), lambda: Means("both")]
+        return [Prior, *means, lambda: TwoTower(seed=seed), *tabular]
+    rule, kind = data.tasks[task].label["rule"], data.tasks[task].kind
+    if kind == "item":
+        return [Popularity, lambda: ItemKnn(seed=seed)]
+    if rule == "returns":
+        return [Prior, lambda: Means("user"), BgNbd, *tabular]
+    return [Prior, *tabular] if kind == "binary" else [Prior]

@@ -1,0 +1,64 @@
+"""What the harness asks of anything that it measures: ours, a baseline, a file of predictions."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genrec.dataset import Prepared
+
+Rows = NDArray[np.int64]  # row numbers of data.examples
+Floats = NDArray[np.float64]
+
+
+class Recommender(Protocol):
+    """fit may learn from the train split and choose by the valid split; it never reads a test label.
+
+    When it answers for a row it may look at: `data.stats[regime]` of that row, the item and user tables, and the
+    user's lines with an index below the row's `point`. Nothing later.
+    """
+
+    name: str
+
+    def fit(self, data: Prepared, regime: str) -> None: ...
+
+
+@runtime_checkable
+class Scorer(Recommender, Protocol):
+    """Answers binary and choice tasks."""
+
+    def predict(self, data: Prepared, rows: Rows) -> Floats:
+        """P(yes) (n,) of the examples of one task; (n, answers) for a choice. NaN = could not score."""
+
+
+@runtime_checkable
+class Ranker(Recommender, Protocol):
+    """Answers item tasks."""
+
+    def rank(self, data: Prepared, rows: Rows, k: int) -> Sequence[Sequence[str] | None]:
+        """For each row at most k item ids, best first, none that the user has touched; None = could not rank."""
+
+
+class ChainAnswer(NamedTuple):
+    """P(click) and P(convert | click), each (n,)."""
+
+    click: Floats
+    convert: Floats
+
+
+@runtime_checkable
+class ChainScorer(Scorer, Protocol):
+    """A scorer that answers both steps of the chain in one pass; others are asked twice."""
+
+    def predict_chain(self, data: Prepared, rows: Rows) -> ChainAnswer:
+        """rows are impressions: examples of the click task."""
+
+
+@runtime_checkable
+class Fingerprinted(Protocol):
+    """A recommender whose predictions may be stored and found again."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with anything that changes an answer: weights, prompts, history policy, numeric type."""

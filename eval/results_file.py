@@ -1,0 +1,126 @@
+"""One JSON file a run: figures, and all that it takes to make them again."""
+
+import json
+import math
+import os
+import platform
+import shlex
+import sys
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from genrec.errors import UserError
+
+REQUIRED: dict[str, tuple[type, ...]] = {
+    "task": (str,), "data": (str,), "split": (str,), "regime": (str,), "model": (str,), "seed": (int,), "n": (int,),
+    "n_users": (int,), "unscored": (int,), "metrics": (dict,), "paired": (list,), "cost": (dict,),
+    "command": (str,), "machine": (str,), "date": (str,), "genrec_version": (str,), "versions": (dict,),
+}  # fmt: skip
+PACKAGES = ("numpy", "torch", "transformers", "peft", "trl", "lightgbm", "scikit-learn", "lenskit")
+PAIRED = ("against", "metric", "difference", "low", "high", "wins")
+
+
+def write_result(result: dict[str, Any], path: Path, command: str | None = None) -> dict[str, Any]:
+    """Add command, machine, date and versions; check; write whole. Returns what was written.
+
+    Numbers that are not defined (NaN) are written as null.
+    """
+    whole: dict[str, Any] = _plain({**result, **provenance(command)})
+    check_result(whole, str(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    part.write_text(json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    part.replace(path)
+    return whole
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """Read and check one file; raises UserError on anything missing or of the wrong type."""
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise UserError(f"Cannot read the results: {error}", str(path), "run `genrec eval` again") from error
+    check_result(result, str(path))
+    return dict(result)
+
+
+def read_results(folder: Path) -> list[dict[str, Any]]:
+    """Every file of a folder, by name."""
+    return [read_result(path) for path in sorted(folder.glob("*.json"))]
+
+
+def check_result(result: Any, where: str) -> None:
+    """Raises UserError unless this is a result that a reader can trust to be complete."""
+
+    def refuse(what: str) -> None:
+        raise UserError(what, where, "write it with eval.results_file.write_result")
+
+    if not isinstance(result, dict):
+        refuse("A result is a JSON object")
+    for field, kinds in REQUIRED.items():
+        if not isinstance(result.get(field), kinds):
+            refuse(f"{field!r} is missing or of the wrong type")
+    for name, metric in _metrics(result):
+        if not isinstance(metric, dict) or "value" not in metric:
+            refuse(f"metric {name!r} has no value")
+        value, low, high = (metric.get(end) for end in ("value", "low", "high"))
+        if None not in (value, low, high) and not low <= value <= high:
+            refuse(f"metric {name!r}: {value} is outside of its interval")
+    for pair in result["paired"]:
+        if missing := [key for key in PAIRED if key not in pair]:
+            refuse(f"a paired comparison has no {missing[0]!r}")
+    if not 0 <= result["unscored"] <= result["n"]:
+        refuse("'unscored' is not between 0 and n")
+
+
+def _metrics(result: dict[str, Any]) -> Iterable[tuple[str, Any]]:
+    yield from result["metrics"].items()
+    yield from result.get("calibrated", {}).get("metrics", {}).items()
+
+
+def provenance(command: str | None = None) -> dict[str, Any]:
+    """command (this process's own by default), machine, date and versions."""
+    return {
+        "command": command or shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "machine": machine(),
+        "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "genrec_version": _version("genrec") or "not installed",
+        "versions": {
+            "python": platform.python_version(),
+            **{name: found for name in PACKAGES if (found := _version(name)) is not None},
+        },
+    }
+
+
+def machine() -> str:
+    """The CPU's own name and its cores: "AMD EPYC, 2 cores"."""
+    name = platform.processor() or platform.machine()
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                name = line.partition(":")[2].strip()
+                break
+    except OSError:
+        pass  # not Linux
+    return f"{name}, {os.cpu_count()} cores"
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _plain(value: Any) -> Any:
+    """Only what JSON knows: NumPy numbers become Python's, NaN and infinities null."""
+    if isinstance(value, dict):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(inner) for inner in value]
+    if hasattr(value, "item") and not isinstance(value, str):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value

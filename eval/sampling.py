@@ -1,0 +1,19 @@
+"""A smaller test of whole users, stated as such in the results."""
+
+import numpy as np
+
+from eval.recommender import Rows
+from genrec.dataset import Prepared
+
+
+def sample(data: Prepared, rows: Rows, n: int, seed: int = 0) -> Rows:
+    """All rows of randomly drawn users, as many as it takes to reach n rows; every row if there are no more than n.
+
+    The same seed draws the same users, so that recommenders can be compared.
+    """
+    if len(rows) <= n:
+        return rows
+    users = data.examples.user_id.iloc[rows]
+    sizes = users.value_counts().sort_index().sample(frac=1, random_state=seed)
+    drawn = sizes.index[: int(np.searchsorted(sizes.cumsum().to_numpy(), n)) + 1]
+    return rows[np.asarray(users.isin(drawn), dtype=np.bool_)]

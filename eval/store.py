@@ -1,0 +1,106 @@
+"""Answers that cost much to make are kept: an eval that was killed goes on where it stood."""
+
+import hashlib
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.ipc
+
+from eval.answers import answer
+from eval.recommender import Fingerprinted, Recommender, Rows
+from genrec.dataset import Prepared
+
+PART = 1000  # rows of one part, or a little more: a user's rows stay together, they share a context
+
+
+class Store:
+    """A folder of parts, each written whole. The key holds the recommender, the data, the task and the rows.
+
+    Recommenders without a fingerprint (see eval.recommender) are asked anew every time.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self.folder = folder
+
+    def answers(
+        self, recommender: Recommender, data: Prepared, task: str, regime: str, rows: Rows
+    ) -> pd.DataFrame:
+        """As eval.answers.answer; attrs["seconds"] is what answering took when it was done."""
+        keep = self.folder is not None and isinstance(recommender, Fingerprinted)
+        if not keep:
+            return _timed(recommender, data, task, rows)
+        assert self.folder is not None
+        assert isinstance(recommender, Fingerprinted)
+        key = _key(recommender.fingerprint, data_fingerprint(data, regime), task, regime, rows)
+        parts = [
+            self._part(self.folder / key / f"{number:05d}.parquet", recommender, data, task, part)
+            for number, part in enumerate(by_users(data, rows))
+        ]
+        seconds = sum(part.attrs["seconds"] for part in parts)
+        for part in parts:
+            part.attrs = {}
+        whole = pd.concat(parts, ignore_index=True).sort_values("row", ignore_index=True)
+        whole.attrs["seconds"] = seconds
+        return whole
+
+    def _part(
+        self, path: Path, recommender: Recommender, data: Prepared, task: str, rows: Rows
+    ) -> pd.DataFrame:
+        if path.exists():
+            return pd.read_parquet(path)
+        frame = _timed(recommender, data, task, rows)
+        write_whole(frame, path)
+        return frame
+
+
+def write_whole(frame: pd.DataFrame, path: Path) -> None:
+    """A Parquet file that is there whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    frame.to_parquet(part)
+    part.replace(path)
+
+
+def by_users(data: Prepared, rows: Rows) -> Iterator[Rows]:
+    """The rows in parts of whole users, PART rows or a little more each; no rows are one empty part."""
+    users = pd.factorize(data.examples.user_id.iloc[rows])[0]
+    order = np.argsort(users, kind="stable")
+    ends = (np.flatnonzero(np.diff(users[order], append=-1)) + 1).tolist()
+    start = 0
+    for end in ends:
+        if end - start >= PART or end == len(rows):
+            yield rows[order[start:end]]
+            start = end
+    if not len(rows):
+        yield rows
+
+
+def data_fingerprint(data: Prepared, regime: str) -> str:
+    """Changes with any example, label, statistic, history line or column of an item or user."""
+    found = hashlib.sha256(regime.encode())
+    for frame in (data.examples, data.stats[regime], data.lines):
+        found.update(pd.util.hash_pandas_object(frame).to_numpy().tobytes())
+    for table in (data.tables.items, data.tables.users):
+        sink = pa.BufferOutputStream()
+        with pyarrow.ipc.new_stream(sink, table.schema) as stream:
+            stream.write_table(table.combine_chunks())
+        found.update(sink.getvalue())
+    found.update(repr(sorted(data.tasks.items())).encode())
+    return found.hexdigest()
+
+
+def _key(recommender: str, data: str, task: str, regime: str, rows: Rows) -> str:
+    text = f"{recommender}\n{data}\n{task}\n{regime}"
+    return hashlib.sha256(text.encode() + np.asarray(rows, np.int64).tobytes()).hexdigest()[:32]
+
+
+def _timed(recommender: Recommender, data: Prepared, task: str, rows: Rows) -> pd.DataFrame:
+    start = time.perf_counter()
+    frame = answer(recommender, data, task, rows)
+    frame.attrs["seconds"] = time.perf_counter() - start
+    return frame

@@ -1,0 +1,39 @@
+"""What a baseline may fit on: labelled rows of one task, of the train and of the valid split."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genrec.dataset import Prepared
+
+
+class Labelled(NamedTuple):
+    """rows (n,) of data.examples, their labels (n,) and weights (n,)."""
+
+    rows: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    weights: NDArray[np.float64]
+
+
+def labelled(data: Prepared, task: str, split: str) -> Labelled:
+    """The examples of one task in the train or valid split; test labels are for the harness alone."""
+    if split not in ("train", "valid"):
+        raise ValueError(f"a recommender fits on train and valid, not on {split!r}")
+    rows = data.rows(task, split)
+    asked = data.examples.iloc[rows]
+    return Labelled(rows, asked.label.to_numpy(np.int64), asked.weight.to_numpy(np.float64))
+
+
+def scored_tasks(data: Prepared) -> list[str]:
+    """The binary tasks that have both answers among their train examples."""
+    binary = [task.name for task in data.tasks.values() if task.kind == "binary"]
+    return [name for name in binary if len(np.unique(labelled(data, name, "train").labels)) == 2]
+
+
+def task_of(data: Prepared, rows: NDArray[np.int64]) -> str:
+    """The one task of these rows. Raises ValueError if there are several, or no rows."""
+    names = data.examples.task.iloc[rows].unique()
+    if len(names) != 1:
+        raise ValueError(f"rows of one task are predicted at a time, not of {list(names)}")
+    return str(names[0])
