@@ -1,0 +1,176 @@
+"""Statistics: small cases by hand, and a naive recomputation from scratch for every question of every small log."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from small_logs import CATEGORIES, MINUTE, RETURN, START, TASKS, Row, examples, frame, logs, row
+
+from genrec.labels import impressions, known_together
+from genrec.point_in_time import facts, learn, replay, visits
+from genrec.statistics import COLUMNS, PRIOR, Outcome, Statistics
+
+
+def read(statistics: Statistics, user: str, item: str) -> dict[str, float]:
+    return dict(zip(COLUMNS, statistics.read(user, item).tolist(), strict=True))
+
+
+def test_nothing_known_is_a_weak_prior() -> None:
+    cold = read(Statistics({}), "u", "a")
+    assert cold["item_count"] == cold["user_count"] == cold["item_gain"] == 0
+    assert cold["item_share"] == cold["user_share"] == cold["category_share"] == cold["match_share"] == 0.5
+    assert cold["item_convert_share"] == cold["user_convert_share"] == 0.2
+    assert np.isnan(cold["recent3_share"])
+
+
+def test_shares_by_hand() -> None:
+    statistics = Statistics({"a": ("x",), "b": ("x",), "c": ("y",)})
+    statistics.observe([Outcome("u", "a", 1, 1)])
+    statistics.observe([Outcome("u", "b", 0, 0)])
+    statistics.observe([Outcome("v", "a", 1, 0)])
+    rate, convert_rate = (2.5 + 2) / 8, (1 + 1) / 8  # three outcomes on the prior's five
+    known = read(statistics, "u", "a")
+    assert known["item_count"] == known["user_count"] == 2
+    assert known["item_share"] == pytest.approx((2 + 5 * rate) / 7)
+    assert known["item_convert_share"] == pytest.approx((1 + 5 * convert_rate) / 7)
+    assert known["user_share"] == pytest.approx(user := (1 + 5 * rate) / 7)
+    assert known["user_convert_share"] == pytest.approx((1 + 5 * convert_rate) / 7)
+    assert known["category_share"] == pytest.approx((1 + 2 * user) / 4)  # one of two in x
+    assert known["recent3_share"] == known["recent10_share"] == 0.5
+    # Each click's surprise: u was expected to click at .5; v, when u had clicked once and not once, at (2.5 + 1) / 7.
+    assert known["item_gain"] == pytest.approx(((1 - 0.5) + (1 - 3.5 / 7)) / 7)
+    assert read(statistics, "u", "c")["category_share"] == pytest.approx(user)
+
+
+def test_recent_is_the_last_three_and_ten() -> None:
+    statistics = Statistics({})
+    for k in range(12):
+        statistics.observe([Outcome("u", f"i{k}", int(k in (0, 1, 11)), 0)])
+    known = read(statistics, "u", "a")
+    assert known["recent3_share"] == pytest.approx(1 / 3)
+    assert known["recent10_share"] == pytest.approx(1 / 10)
+
+
+def test_neighbours_who_agree_lift_what_is_expected() -> None:
+    """Everyone who clicked a clicked b; whoever did not, did not: to one who clicked a, b is worth more."""
+    statistics = Statistics({})
+    for k in range(40):
+        statistics.observe([Outcome(f"v{k}", "a", k % 2, 0)])
+        statistics.observe([Outcome(f"v{k}", "b", k % 2, 0)])
+    statistics.observe([Outcome("fan", "a", 1, 0)])
+    statistics.observe([Outcome("foe", "a", 0, 0)])
+    fan, foe = read(statistics, "fan", "b"), read(statistics, "foe", "b")
+    assert fan["match_share"] - fan["user_share"] > 0.1
+    assert foe["match_share"] - foe["user_share"] < -0.1
+
+
+def test_outcomes_of_one_moment_do_not_see_each_other() -> None:
+    together, apart = Statistics(CATEGORIES), Statistics(CATEGORIES)
+    batch = [Outcome("u", "a", 1, 0), Outcome("u", "b", 1, 0), Outcome("u", "c", 0, 0)]
+    together.observe(batch)
+    for outcome in batch:
+        apart.observe([outcome])
+    # b's click is as surprising as a's was when both were one moment, and less so when a's came first.
+    assert read(together, "v", "a")["item_gain"] == read(together, "v", "b")["item_gain"]
+    assert read(apart, "v", "b")["item_gain"] < read(apart, "v", "a")["item_gain"]
+
+
+def test_more_items_than_are_tracked_change_no_share() -> None:
+    few, many = Statistics({}, tracked_items=2), Statistics({})
+    for k in range(300):
+        for statistics in (few, many):
+            statistics.observe([Outcome(f"u{k % 7}", f"i{k % 90}", k % 3 == 0, 0)])
+    one, other = read(few, "u1", "i3"), read(many, "u1", "i3")
+    assert {k: v for k, v in one.items() if k != "match_share"} == {
+        k: v for k, v in other.items() if k != "match_share"
+    }
+
+
+# ---- at the time of each question -----------------------------------------------------------------------
+
+
+def naive(shown: pd.DataFrame, ts: int) -> Statistics:
+    """From scratch: everything that matured before ts, one moment after the other."""
+    statistics = Statistics(CATEGORIES)
+    known = [fact for fact in facts(shown) if fact[0] < ts]
+    for moment in sorted({fact[0] for fact in known}):
+        learn(statistics, [fact for fact in known if fact[0] == moment])
+    return statistics
+
+
+def counted(shown: pd.DataFrame, user: str, item: str, ts: int) -> list[float]:
+    """Counts and shares straight from the impressions: item_count, item_share, item_convert_share, the user's three."""
+    seen = shown[shown.click_known_at < ts]
+    together = known_together(seen)
+    converted = (seen.convert == 1) & (together | (np.maximum(seen.convert_ts, seen.click_known_at) < ts))
+    rate = (PRIOR / 2 + seen.click.sum()) / (PRIOR + len(seen))
+    convert_rate = (PRIOR / 5 + converted.sum()) / (PRIOR + len(seen))
+    out: list[float] = []
+    for mine in (seen.item_id == item, seen.user_id == user):
+        n = int(mine.sum())
+        out += [n, (seen.click[mine].sum() + PRIOR * rate) / (n + PRIOR)]
+        out += [(converted[mine].sum() + PRIOR * convert_rate) / (n + PRIOR)]
+    return out
+
+
+@settings(max_examples=25)
+@given(log=logs(max_size=30))
+def test_replay_is_the_naive_recomputation(log: list[Row]) -> None:
+    shown = impressions(frame([*log, row("u", "a", 60, "impression")]), TASKS)
+    freeze_at = START + 45 * MINUTE
+    read_at, final = replay(shown, CATEGORIES, freeze_at)
+    plain = [
+        "item_count",
+        "item_share",
+        "item_convert_share",
+        "user_count",
+        "user_share",
+        "user_convert_share",
+    ]
+    columns = [COLUMNS.index(c) for c in plain]
+    for k, (user, item, ts) in enumerate(zip(shown.user_id, shown.item_id, shown.asked, strict=True)):
+        np.testing.assert_allclose(read_at["running"][k], naive(shown, ts).read(user, item), rtol=1e-6)
+        np.testing.assert_allclose(read_at["running"][k][columns], counted(shown, user, item, ts))
+        frozen = naive(shown, min(ts, freeze_at)).read(user, item)
+        np.testing.assert_allclose(read_at["frozen"][k], frozen, rtol=1e-6)
+    np.testing.assert_allclose(final.read("u", "a"), naive(shown, 2**62).read("u", "a"), rtol=1e-6)
+
+
+def test_a_conversion_counts_from_its_own_moment_but_not_before_its_click_matured() -> None:
+    log = [
+        row("u", "a", 0, "impression"), row("u", "a", 1, "click"), row("u", "a", 2, "convert"),
+        row("v", "b", 0, "impression"), row("v", "b", 1, "click"), row("v", "b", 15, "convert"),
+        *(row("w", item, m, "impression") for m in (10, 10.1, 15, 15.1) for item in "ab"),
+    ]  # fmt: skip
+    shown = impressions(frame(log), TASKS)
+    values = pd.DataFrame(replay(shown, {}, 0)[0]["running"], columns=list(COLUMNS))
+    later = values[shown.user_id == "w"].assign(item=shown.item_id, minute=(shown.ts - START) / MINUTE)
+    total = {m: part.set_index("item").item_convert_share for m, part in later.groupby("minute")}
+    assert total[10.0].tolist() == [0.2, 0.2]  # nothing is known strictly before the ten minutes are over
+    a, b = (1 + 5 * 2 / 7) / 6, (0 + 5 * 2 / 7) / 6  # two outcomes, one conversion
+    assert total[10.1].tolist() == pytest.approx([a, b])
+    assert total[15.0].tolist() == pytest.approx([a, b])
+    assert total[15.1].tolist() == pytest.approx([(1 + 5 * 3 / 7) / 6] * 2)
+
+
+# ---- visits ---------------------------------------------------------------------------------------------
+
+
+def test_visit_numbers_by_hand() -> None:
+    log = [
+        row("u", None, 0, "visit", value=2.0), row("u", None, 10, "visit"), row("u", None, 60, "visit", value=4.0),
+        row("u", None, 200, "visit", value=90.0), row("v", None, 30, "visit"),
+    ]  # fmt: skip
+    asked = examples(log, RETURN)
+    mine = visits(frame(log), asked, 15 * MINUTE)[asked.user_id == "u"]
+    assert asked.minute[asked.user_id == "u"].tolist() == [25, 75, 215]
+    assert mine.sessions.tolist() == [1, 2, 3]
+    assert mine.session_events.tolist() == [2, 1, 1]
+    assert mine.session_minutes.tolist() == [10, 0, 0]
+    assert (mine.days_since_first * 1440).tolist() == pytest.approx([25, 75, 215])
+    assert (mine.days_since_last * 1440).tolist() == pytest.approx([15, 15, 15])
+    assert (mine.gap_days_mean * 1440).tolist()[1:] == pytest.approx([50, (50 + 140) / 2])
+    # The first session's hour closes at minute 70: at 75 it is known that she came back, and that is all.
+    assert mine.return_chances.tolist() == [0, 1, 2]
+    assert mine.return_count.tolist() == [0, 1, 1]
+    assert mine.mean_value.tolist() == [2, 3, 32]
