@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,11 +19,12 @@ from prompts.packing import pack
 @dataclass(frozen=True)
 class Read:
     """One place where the loss is taken: the token after `position` is to be `target`, among `answers` or, where those
-    are empty, among the whole vocabulary. task: its index in the mixture."""
+    are empty, among the whole vocabulary. task: its index in the mixture. weight: the inverse of the example's sampling rate."""
 
     position: int
     task: int
     target: int
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -58,16 +59,25 @@ class Mixture:
 
     def windows(self, split: str, users: Sequence[str] | None = None) -> Iterator[list[Prompt]]:
         """The prompts of each (user, window), in the order of user ids and time."""
-        examples = self.data.examples[self.data.examples.split == split]
-        if users is not None:
-            examples = examples[examples.user_id.isin(set(users))]
+        examples = self._examples(split, users)
         stats = self.data.stats[self.options.regime].loc[examples.index].to_dict("records")
-        starts = [self.histories.start(u, p) for u, p in zip(examples.user_id, examples.point, strict=True)]
-        records = examples.assign(start=starts).to_dict("records")
-        places = examples.assign(start=starts).groupby(["user_id", "start"], sort=True).indices
+        records = examples.to_dict("records")
+        places = examples.groupby(["user_id", "start"], sort=True).indices
         for (user, start), at in tqdm(places.items(), desc=f"prompts ({split})", unit="window", leave=False):
             with_stats = self._share("statistics", user, start) >= self.options.stats_dropout
             yield [p for i in at for p in self.prompts(records[i], stats[i], with_stats)]
+
+    def windows_of(self, split: str) -> list[tuple[str, int]]:
+        """(user, first line) of each window, as `windows` yields them."""
+        return list(self._examples(split, None).groupby(["user_id", "start"], sort=True).indices)
+
+    def _examples(self, split: str, users: Sequence[str] | None) -> pd.DataFrame:
+        """The split's examples of the mixture's tasks, with the first line of the window each stands in."""
+        every = self.data.examples
+        chosen = (every.split == split) & every.task.isin(self._number)
+        examples = every[chosen if users is None else chosen & every.user_id.isin(set(users))]
+        starts = [self.histories.start(u, p) for u, p in zip(examples.user_id, examples.point, strict=True)]
+        return examples.assign(start=starts)
 
     def prompts(self, example: dict[str, Any], stats: dict[str, float], with_stats: bool) -> Iterator[Prompt]:
         """An example's prompt in its task's wording and, for some, in a paraphrase."""
@@ -75,17 +85,18 @@ class Mixture:
         context = self.histories.context(example["user_id"], example["point"], with_stats)
         number = self._number[task.name]
         if task.kind == "item":
-            yield item_prompt(context, self.layout.item(example["item_id"]), number)
+            yield item_prompt(context, self.layout.item(example["item_id"]), number, example["weight"])
             return
         known = known_of(example, stats, with_stats)
         target = self.layout.answers[task.name][task.answer_index(example["label"])]
-        yield asked_prompt(context, self.layout.question(task.name, example["item_id"], known).ids, number, target)
+        question = self.layout.question(task.name, example["item_id"], known)
+        yield asked_prompt(context, question.ids, Read(-1, number, target, example["weight"]))
         chance = self._share(task.name, example["user_id"], example["ts"], example["item_id"])
         if task.paraphrases and chance < self.options.paraphrase_share:
             pick = int(chance * 1e6) % len(task.paraphrases)
             query = self.layout.wording(task.name, task.paraphrases[pick], known)
             asked = self.layout.question(task.name, example["item_id"], known, query=query)
-            yield asked_prompt(context, asked.ids, number, target)
+            yield asked_prompt(context, asked.ids, Read(-1, number, target, example["weight"]))
 
     def _share(self, *parts: Any) -> float:
         """A number in [0, 1) that depends on the seed and the parts alone, not on the order of the work."""
@@ -98,23 +109,27 @@ def known_of(example: dict[str, Any], stats: dict[str, float], with_stats: bool)
     return Known(stats if with_stats else None, horizon, gap)
 
 
-def asked_prompt(context: np.ndarray, question: Sequence[int], task: int, target: int) -> Prompt:
+def asked_prompt(context: np.ndarray, question: Sequence[int], read: Read) -> Prompt:
+    """The read is moved to the end of the question."""
     ids = np.concatenate([context, np.asarray(question, np.int64)])
-    return Prompt(ids, (Read(len(ids) - 1, task, target),))
+    return Prompt(ids, (replace(read, position=len(ids) - 1),))
 
 
-def item_prompt(context: np.ndarray, item: Sequence[int], task: int) -> Prompt:
+def item_prompt(context: np.ndarray, item: Sequence[int], task: int, weight: float) -> Prompt:
     """Every token of the item is read, its end token too."""
     ids = np.concatenate([context, np.asarray(item[:-1], np.int64)])
-    return Prompt(ids, tuple(Read(len(context) - 1 + k, task, token) for k, token in enumerate(item)))
+    return Prompt(ids, tuple(Read(len(context) - 1 + k, task, token, weight) for k, token in enumerate(item)))
 
 
 def packed_row(prompts: Sequence[Prompt]) -> dict[str, Any]:
     """One row of the training set: the packed tokens and the reads of all prompts, placed among them."""
     packed = pack([p.ids for p in prompts])
-    reads = [(packed.prompts[i].place(r.position), r.task, r.target) for i, p in enumerate(prompts) for r in p.reads]
-    places, tasks, targets = (np.array(x, dtype=np.int64) for x in zip(*reads, strict=True))
+    reads = [(packed.prompts[i].place(r.position), r) for i, p in enumerate(prompts) for r in p.reads]
     return {
         "input_ids": packed.input_ids, "position_ids": packed.position_ids, "segment": packed.segment,
-        "fork": packed.fork, "read_place": places, "read_task": tasks, "read_target": targets,
+        "fork": packed.fork,
+        "read_place": np.array([place for place, _ in reads], np.int64),
+        "read_task": np.array([read.task for _, read in reads], np.int64),
+        "read_target": np.array([read.target for _, read in reads], np.int64),
+        "read_weight": np.array([read.weight for _, read in reads], np.float32),
     }  # fmt: skip

@@ -8,7 +8,11 @@ import pyarrow.compute as pc
 
 from genrec.tables import EVENTS, TIMESTAMP
 
-RATING_LABELS: Mapping[str, Mapping[str, Any]] = {"click": {"within": "0s"}, "convert": {"within": "0s"}}
+RATING_LABELS: Mapping[str, Mapping[str, Any]] = {
+    "click": {"within": "0s"},
+    "convert": {"within": "0s"},
+    "next": {"event": "impression"},  # the next item rated
+}
 RATING_NOTE = (
     "Stand-in: the data has ratings, no impressions; an item that was rated counts as shown, "
     "a rating of 4 or more as a click, of 5 as a conversion, both known at once."

@@ -1,0 +1,45 @@
+"""A time budget turned into a step count: a probe measures this machine once, the count is recorded and kept."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+PROBED_TOKENS = 6_000
+RESERVE = 0.06  # of the budget: checkpoints and validation
+
+
+@dataclass(frozen=True)
+class Probe:
+    """seconds_per_token: forward and backward. steps: what the budget buys."""
+
+    seconds_per_token: float
+    tokens_per_step: float
+    steps: int
+
+
+def probe(trainer: Any, rows: Sequence[dict[str, Any]], minutes: float, rows_per_step: int) -> Probe:
+    """Time the training step on some rows, without an optimizer step: weights and random state stay as they are."""
+    model = trainer.model
+    model.train()
+    spent, tokens = 0.0, 0
+    for number, row in enumerate(rows):
+        batch = trainer._prepare_inputs(trainer.data_collator([row]))
+        start = time.perf_counter()
+        trainer.accelerator.backward(trainer.compute_loss(model, batch))
+        if number:  # the first one warms up
+            spent += time.perf_counter() - start
+            tokens += batch["input_ids"].numel()
+        if tokens >= PROBED_TOKENS:
+            break
+    model.zero_grad(set_to_none=True)
+    trainer._total_train_tokens = 0
+    trainer.__dict__.pop("_since_log", None)
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    lengths = [len(row["input_ids"]) for row in rows]
+    per_step = rows_per_step * sum(lengths) / len(lengths)
+    seconds = spent / max(tokens, 1)
+    return Probe(seconds, per_step, max(int(minutes * 60 * (1 - RESERVE) / (seconds * per_step)), 1))

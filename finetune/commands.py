@@ -1,0 +1,54 @@
+"""`genrec train`."""
+
+import argparse
+
+from genrec.command import Command
+
+ABOUT = """\
+Fine-tune a LoRA adapter on the mixed instructions of a prepared data set.
+
+A run lives in one folder: checkpoints, the step count that its time budget bought, and at the end `adapter/`.
+Run the same command again after a crash or Ctrl-C and it continues from the newest complete checkpoint."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("data", nargs="?", default="data/movielens-100k", help="a prepared folder (%(default)s)")
+    parser.add_argument("--recipe", default="demo-cpu", help="a shipped recipe or a path to your own (%(default)s)")
+    parser.add_argument("--out", help="the run's folder (runs/DATA-RECIPE)")
+    parser.add_argument("--minutes", type=float, help="train about this long; turned into a step count by a probe")
+    parser.add_argument("--steps", type=int, help="train exactly this many steps: replays a recorded run")
+    parser.add_argument("--seed", type=int, help="of the data order, the adapter's start and the mixture")
+    parser.add_argument("--report-to", help="tensorboard, wandb, mlflow: whatever TRL's trainer takes")
+    parser.add_argument("--restart", action="store_true", help="ignore the folder's checkpoints and step count")
+
+
+def run(args: argparse.Namespace) -> int:
+    import shutil
+    from pathlib import Path
+
+    from finetune.recipe import load_recipe
+    from finetune.run import train as train_run
+    from genrec.dataset import Prepared
+
+    given = {"minutes": args.minutes, "steps": args.steps, "seed": args.seed, "report_to": args.report_to}
+    recipe = load_recipe(args.recipe, {k: v for k, v in given.items() if v is not None})
+    data = Prepared.load(Path(args.data))
+    out = Path(args.out or f"runs/{data.name}-{recipe.name}")
+    if args.restart and out.exists():
+        shutil.rmtree(out)
+    folder = train_run(data, recipe, out)
+    print(f"adapter: {folder}")
+    return 0
+
+
+train = Command(
+    "fine-tune a LoRA adapter on all tasks at once; resumable",
+    add_arguments,
+    run,
+    about=ABOUT,
+    examples=[
+        "genrec train",
+        "genrec train data/shop --recipe full-cpu --seed 1",
+        "genrec train --minutes 30 --report-to tensorboard",
+    ],
+)

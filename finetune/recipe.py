@@ -1,0 +1,85 @@
+"""A recipe: everything that decides a training run, one commented YAML file."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from genrec.errors import UserError
+
+FOLDER = Path(__file__).parent / "recipes"
+
+
+@dataclass(frozen=True)
+class Lora:
+    """PEFT's LoRA: rank, alpha, dropout, and the linear layers it adapts ("all-linear": all but the head)."""
+
+    rank: int = 16
+    alpha: int = 32
+    dropout: float = 0.0
+    targets: str | tuple[str, ...] = "all-linear"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """base: a model's name (prompts.language_model). history_tokens: budget of the history window, in tokens.
+    minutes, epochs, steps: how long; the first of steps, minutes, epochs that is set decides. rows_per_step: packed
+    windows behind one optimizer step. weights: per task, replaces the task file's lambda. weighting: "fixed", or
+    "learned" (uncertainty weighting, Kendall et al. 2018). quantization: "4bit" is QLoRA and needs CUDA.
+    """
+
+    name: str = ""
+    base: str = "smollm2-135m"
+    dtype: Literal["float32", "bfloat16"] = "bfloat16"
+    quantization: Literal["none", "4bit"] = "none"
+    attention: Literal["auto", "shared_context", "flex_attention", "sdpa"] = "auto"
+    gradient_checkpointing: bool = False
+    history_tokens: int = 512
+    lora: Lora = field(default_factory=Lora)
+    learning_rate: float = 5e-4
+    warmup_steps: int = 20
+    weight_decay: float = 0.0
+    max_grad_norm: float = 1.0
+    rows_per_step: int = 4
+    packed: bool = True  # False: one row a prompt, to compare with
+    epochs: float = 1.0
+    minutes: float | None = None
+    steps: int | None = None
+    weights: Mapping[str, float] = field(default_factory=dict)
+    weighting: Literal["fixed", "learned"] = "fixed"
+    regime: Literal["running", "frozen"] = "running"
+    stats_dropout: float = 0.1
+    paraphrase_share: float = 0.1
+    save_every: int = 50  # steps
+    evaluate_every: int = 100  # steps; the learning curve of the report
+    valid_windows: int = 40  # windows of the validation split behind each point of that curve
+    report_to: str = "none"  # whatever TRL's trainer takes: tensorboard, wandb, mlflow, ...
+    seed: int = 0
+
+
+def load_recipe(name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
+    """A shipped recipe by name or one of the user's own by path, with single fields changed."""
+    path = Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
+    if not path.exists():
+        shipped = ", ".join(sorted(p.stem for p in FOLDER.glob("*.yaml")))
+        raise UserError(f"No recipe {name!r}", where=str(path), cure=f"use one of {shipped}, or a path to a YAML file")
+    raw = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    known = {f.name for f in fields(Recipe)}
+    if unknown := sorted(set(raw) - known):
+        raise UserError(f"Unknown field {unknown[0]!r}", where=str(path), cure=f"use one of: {', '.join(sorted(known))}")
+    if "lora" in raw:
+        raw["lora"] = Lora(**raw["lora"])
+    recipe = replace(Recipe(**{"name": path.stem, **raw}), **(changes or {}))
+    _check(recipe, str(path))
+    return recipe
+
+
+def _check(recipe: Recipe, where: str) -> None:
+    for name in ("history_tokens", "rows_per_step", "learning_rate", "save_every"):
+        if not getattr(recipe, name) > 0:
+            raise UserError(f"{name} is {getattr(recipe, name)!r}", where=where, cure="give a number above 0")
+    for name in ("stats_dropout", "paraphrase_share"):
+        if not 0 <= getattr(recipe, name) <= 1:
+            raise UserError(f"{name} is {getattr(recipe, name)!r}", where=where, cure="give a share from 0 to 1")

@@ -1,0 +1,245 @@
+"""One training run, read down the page: recipe, data, model, budget, training, the adapter that describes itself."""
+
+import hashlib
+import json
+import platform
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import peft
+import torch
+import transformers
+import trl
+from peft import LoraConfig
+from transformers import BitsAndBytesConfig
+from trl import SFTConfig
+
+from finetune import checkpoint
+from finetune.budget import probe
+from finetune.collate import Collator
+from finetune.mixture import Mixture, MixtureOptions
+from finetune.recipe import Recipe
+from finetune.trainer import SharedContextTrainer
+from genrec.dataset import Prepared
+from genrec.errors import UserError
+from genrec.tables import written_whole
+from prompts import attention
+from prompts.adapter import AdapterCard, histories_of, layout_of
+from prompts.language_model import fingerprint, load_model, load_tokenizer
+
+ADAPTER = "adapter"
+
+
+@dataclass(frozen=True)
+class Rows:
+    train: datasets.Dataset
+    valid: datasets.Dataset
+
+
+def train(data: Prepared, recipe: Recipe, out: Path, resume: bool = True) -> Path:
+    """Fine-tune and write out/adapter; returns that folder. Continues from the newest complete checkpoint in out."""
+    tokenizer = load_tokenizer(recipe.base)
+    layout = layout_of(data, tokenizer)
+    mixture = Mixture(data, layout, histories_of(data, layout, recipe.history_tokens), _options(recipe))
+    newest = checkpoint.newest(out) if resume else None
+    _check_same_run(out, recipe, newest is not None)
+    rows = build_rows(mixture, recipe, out)
+    trainer = build_trainer(recipe, mixture, rows, tokenizer, out)
+    steps, probed = _steps(trainer, rows, recipe, out)
+    trainer.args.max_steps = steps
+    print(f"{len(rows.train):,} windows, {steps:,} steps of {recipe.rows_per_step}; device {trainer.args.device}")
+    start = time.time()
+    trainer.train(resume_from_checkpoint=str(newest) if newest else None)
+    trainer.evaluate()
+    facts = {**probed, "steps": steps, "seconds": time.time() - start, "resumed_from": newest.name if newest else None}
+    return export(trainer, data, recipe, layout, out, facts)
+
+
+def _options(recipe: Recipe) -> MixtureOptions:
+    return MixtureOptions(recipe.stats_dropout, recipe.paraphrase_share, recipe.regime, recipe.seed)
+
+
+def _check_same_run(out: Path, recipe: Recipe, resuming: bool) -> None:
+    """A folder holds one run: refuse to continue it with another recipe."""
+    out.mkdir(parents=True, exist_ok=True)
+    path, now = out / "recipe.json", json.loads(json.dumps(asdict(recipe)))
+    if resuming and path.exists() and (before := json.loads(path.read_text())) != now:
+        changed = sorted(k for k in now if now[k] != before.get(k))
+        raise UserError(
+            f"{out} holds a run with another {', '.join(changed)}",
+            cure="name another folder with --out, or start it anew with --restart",
+        )
+    path.write_text(json.dumps(now, indent=1))
+
+
+def build_rows(mixture: Mixture, recipe: Recipe, out: Path) -> Rows:
+    """Arrow data sets of packed rows, kept under out/cache for a resume."""
+
+    def build(split: str, keep: int | None) -> datasets.Dataset:
+        def generate() -> Any:
+            every = max(len(starts) // keep, 1) if keep else 1
+            for number, row in enumerate(mixture.rows(split, recipe.packed)):
+                if number % every == 0:
+                    yield row
+
+        starts = mixture.windows_of(split)
+        if not len(starts):
+            raise UserError(f"No {split} examples", cure="look at `genrec data show`; the log may be too short to split")
+        key = repr((split, keep, recipe.packed, recipe.history_tokens, recipe.base, mixture.options, mixture.data.name))
+        return datasets.Dataset.from_generator(
+            generate, cache_dir=str(out / "cache"), fingerprint=hashlib.sha256(key.encode()).hexdigest()[:16]
+        )
+
+    datasets.disable_progress_bars()
+    return Rows(build("train", None), build("valid", recipe.valid_windows))
+
+
+def build_trainer(recipe: Recipe, mixture: Mixture, rows: Rows, tokenizer: Any, out: Path) -> SharedContextTrainer:
+    cuda = torch.cuda.is_available()
+    torch.manual_seed(recipe.seed)
+    model = load_model(recipe.base, recipe.dtype, _attention(recipe, cuda), **_quantized(recipe, cuda))
+    model.config.use_cache = False
+    config = SFTConfig(
+        output_dir=str(out),
+        max_steps=recipe.steps or 1,
+        per_device_train_batch_size=1,
+        per_device_eval_batch_size=1,
+        gradient_accumulation_steps=recipe.rows_per_step,
+        learning_rate=recipe.learning_rate,
+        lr_scheduler_type="linear",
+        warmup_steps=recipe.warmup_steps,
+        weight_decay=recipe.weight_decay,
+        max_grad_norm=recipe.max_grad_norm,
+        optim="adamw_torch",
+        bf16=recipe.dtype == "bfloat16",
+        use_cpu=not cuda,
+        gradient_checkpointing=recipe.gradient_checkpointing,
+        logging_steps=5,
+        eval_strategy="steps",
+        eval_steps=recipe.evaluate_every,
+        save_strategy="steps",
+        save_steps=recipe.save_every,
+        report_to=recipe.report_to,
+        seed=recipe.seed,
+        data_seed=recipe.seed,
+        remove_unused_columns=False,
+        dataloader_pin_memory=cuda,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        max_length=None,
+        disable_tqdm=False,
+    )
+    weights = [recipe.weights.get(task.name, task.weight) for task in mixture.tasks]
+    return SharedContextTrainer(
+        model=model,
+        args=config,
+        train_dataset=rows.train,
+        eval_dataset=rows.valid,
+        processing_class=tokenizer,
+        data_collator=Collator(),
+        peft_config=LoraConfig(
+            r=recipe.lora.rank,
+            lora_alpha=recipe.lora.alpha,
+            lora_dropout=recipe.lora.dropout,
+            target_modules=recipe.lora.targets if isinstance(recipe.lora.targets, str) else list(recipe.lora.targets),
+            task_type="CAUSAL_LM",
+        ),
+        task_names=[task.name for task in mixture.tasks],
+        weights=weights,
+        answers=[mixture.layout.answers[task.name] for task in mixture.tasks],
+        learned=recipe.weighting == "learned",
+    )
+
+
+def _attention(recipe: Recipe, cuda: bool) -> str:
+    if recipe.attention != "auto":
+        return recipe.attention if cuda or recipe.attention != "flex_attention" else attention.NAME
+    return "flex_attention" if cuda else attention.NAME
+
+
+def _quantized(recipe: Recipe, cuda: bool) -> dict[str, Any]:
+    if recipe.quantization == "none":
+        return {}
+    if not cuda:
+        raise UserError("4-bit training needs CUDA", where=f"recipe {recipe.name}", cure="use a bfloat16 recipe here")
+    return {
+        "quantization_config": BitsAndBytesConfig(
+            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=torch.bfloat16,
+        )
+    }  # fmt: skip
+
+
+def _steps(trainer: SharedContextTrainer, rows: Rows, recipe: Recipe, out: Path) -> tuple[int, dict[str, Any]]:
+    """The run's step count: as given, or bought by the minutes, or by the epochs. Recorded, so that a resume keeps it."""
+    record = out / "steps.json"
+    if recipe.steps is not None:
+        return recipe.steps, {}
+    if record.exists():
+        kept = json.loads(record.read_text())
+        return kept["steps"], kept
+    if recipe.minutes is None:
+        facts: dict[str, Any] = {"steps": max(round(recipe.epochs * len(rows.train) / recipe.rows_per_step), 1)}
+    else:
+        picked = np.random.default_rng(0).choice(len(rows.train), min(24, len(rows.train)), replace=False)
+        found = probe(trainer, [rows.train[int(i)] for i in picked], recipe.minutes, recipe.rows_per_step)
+        print(f"probe: {1 / found.seconds_per_token:,.0f} tokens/s, {recipe.minutes:g} minutes buy {found.steps} steps")
+        facts = asdict(found)
+    record.write_text(json.dumps(facts))
+    return facts["steps"], facts
+
+
+def export(
+    trainer: SharedContextTrainer, data: Prepared, recipe: Recipe, layout: Any, out: Path, facts: dict[str, Any]
+) -> Path:
+    """The adapter folder, written whole: safetensors weights, PEFT's config, the card, a README."""
+    history = trainer.state.log_history
+    last = next((h for h in reversed(history) if "eval_loss" in h), {})
+    card = AdapterCard(
+        base={"name": recipe.base, "fingerprint": fingerprint(recipe.base)},
+        dtype=recipe.dtype,
+        pack=data.reading.pack,
+        tasks=[json.loads(json.dumps(asdict(task))) for task in data.tasks.values()],
+        history={"tokens": recipe.history_tokens, "policy": "all"},
+        regime=recipe.regime,
+        data={"name": data.name, "train_end": data.train_end, "prompts": _prompts_hash(layout)},
+        training={
+            **facts,
+            "recipe": json.loads(json.dumps(asdict(recipe))),
+            "tokens": trainer._total_train_tokens,
+            "log": [h for h in history if "loss" in h or "eval_loss" in h],
+            "versions": {m.__name__: m.__version__ for m in (torch, transformers, trl, peft)},
+            "machine": platform.processor() or platform.machine(),
+        },
+        metrics={k.removeprefix("eval_"): v for k, v in last.items() if k.startswith("eval_loss")},
+    )
+    with written_whole(out / ADAPTER) as part:
+        trainer.model.save_pretrained(part, safe_serialization=True)
+        card.save(part)
+        (part / "README.md").write_text(_model_card(card))
+    return out / ADAPTER
+
+
+def _prompts_hash(layout: Any) -> str:
+    """Changes with any word of the pack or a task."""
+    words = repr((layout.pack, sorted((n, t) for n, t in layout.tasks.items())))
+    return hashlib.sha256(words.encode()).hexdigest()[:16]
+
+
+def _model_card(card: AdapterCard) -> str:
+    tasks = ", ".join(task["name"] for task in card.tasks)
+    losses = "\n".join(f"| {name} | {value:.4f} |" for name, value in card.metrics.items())
+    return (
+        f"# genrec adapter\n\nA LoRA adapter for `{card.base['name']}`, trained on `{card.data['name']}` for: {tasks}.\n"
+        f"{card.training['steps']:,} steps, seed {card.training['recipe']['seed']}; statistics: {card.regime}; history "
+        f"window: {card.history['tokens']} tokens. `genrec.json` holds the rest: prompts, recipe, learning curve, "
+        f"calibration.\n\n| validation | value |\n|---|---|\n{losses}\n\n"
+        "Probabilities are read from token logits and hold for prompts written by genrec's layout only.\n"
+    )
+
+
+def seeded(recipe: Recipe, seed: int) -> Recipe:
+    return replace(recipe, seed=seed)

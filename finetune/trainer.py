@@ -1,0 +1,126 @@
+"""TRL's SFTTrainer, with the two things it lacks: packed prompts that share a context, and a loss per task."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from peft.helpers import disable_input_dtype_casting
+from tqdm import tqdm
+from trl import SFTTrainer
+
+from finetune import checkpoint
+from finetune.collate import forward_inputs
+from finetune.losses import task_sums
+
+
+class SharedContextTrainer(SFTTrainer):
+    """task_names, weights (T,), answers: the mixture's tasks in order. learned: uncertainty weighting.
+
+    Only read places go through the LM head. Each task has its own denominator, counted over the whole optimizer step,
+    so the loss does not depend on how prompts fell into rows.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        task_names: Sequence[str],
+        weights: Sequence[float],
+        answers: Sequence[Sequence[int]],
+        learned: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.model_accepts_loss_kwargs = True  # compute_loss divides by the step's own counts
+        device = self.args.device
+        self.task_names = list(task_names)
+        self.task_weights = torch.tensor(list(weights), dtype=torch.float32, device=device)
+        self.task_answers = [torch.tensor(list(a), dtype=torch.long, device=device) for a in answers]
+        self.log_variance: torch.nn.Parameter | None = None
+        if learned:
+            self.log_variance = torch.nn.Parameter(torch.zeros(len(task_names), device=device))
+            self.model.register_parameter(checkpoint.LOG_VARIANCE, self.log_variance)
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        sums, counts = self.task_sums(model, inputs)
+        totals = counts if num_items_in_batch is None else num_items_in_batch
+        means = sums / totals.clamp(min=1)
+        with torch.no_grad():
+            self._log_tasks(sums, counts, inputs["input_ids"].numel())
+        if self.log_variance is None:
+            loss = (self.task_weights * means).sum()
+        else:
+            share = (counts / totals.clamp(min=1)) * (totals > 0)  # the penalty once a step, not once a row
+            loss = (self.task_weights * (torch.exp(-self.log_variance) * means + share * self.log_variance)).sum()
+        return loss * self.accelerator.num_processes if num_items_in_batch is not None else loss
+
+    def task_sums(self, model: Any, inputs: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
+        """One row's losses and weights, summed per task."""
+        config = self.model.config
+        places, back = inputs["read_place"][0].unique(return_inverse=True)
+        dtype = torch.bfloat16 if self.args.bf16 else next(self.model.parameters()).dtype
+        forward = forward_inputs(inputs, config._attn_implementation, dtype)
+        # Autocast casts LoRA's small matrices to the activations' dtype; PEFT would cast the activations instead.
+        with disable_input_dtype_casting(self.model, self.args.bf16):
+            logits = model(**forward, logits_to_keep=places, use_cache=False).logits[0]
+        return task_sums(
+            logits[back], inputs["read_task"][0], inputs["read_target"][0], inputs["read_weight"][0], self.task_answers
+        )
+
+    def _get_num_items_in_batch(self, batch_samples: list[dict[str, Any]], device: torch.device) -> torch.Tensor:
+        """(T,) weights of each task's reads over the whole optimizer step and all processes."""
+        counts = torch.zeros(len(self.task_names), device=device)
+        for batch in batch_samples:
+            counts.index_add_(0, batch["read_task"][0].to(device), batch["read_weight"][0].to(device).float())
+        return self.accelerator.reduce(counts, reduction="sum")
+
+    def _log_tasks(self, sums: torch.Tensor, counts: torch.Tensor, tokens: int) -> None:
+        """Running totals since the last log, turned into one loss per task there."""
+        kept = self.__dict__.setdefault("_since_log", torch.zeros(2, len(self.task_names), device=sums.device))
+        if self.model.training:
+            kept += torch.stack([sums.detach(), counts])
+            self._total_train_tokens += tokens
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        kept = self.__dict__.get("_since_log")
+        if kept is not None and "loss" in logs:
+            for name, total, count in zip(self.task_names, *kept.tolist(), strict=True):
+                if count:
+                    logs[f"loss_{name}"] = total / count
+            kept.zero_()
+        logs["num_tokens"] = self._total_train_tokens
+        super().log(logs, start_time)
+
+    def evaluate(self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval") -> dict[str, float]:
+        """Loss per task over the evaluation rows, each task's reads weighed alike."""
+        rows = self.get_eval_dataloader(eval_dataset)
+        self.model.eval()
+        totals = torch.zeros(2, len(self.task_names), device=self.args.device)
+        for batch in tqdm(rows, desc="validation", unit="window", leave=False):
+            with torch.no_grad():
+                totals += torch.stack(self.task_sums(self.model_wrapped, self._prepare_inputs(batch)))
+        sums, counts = self.accelerator.reduce(totals, reduction="sum")
+        means = sums / counts.clamp(min=1)
+        metrics = {f"{metric_key_prefix}_loss": float((self.task_weights * means).sum())}
+        for name, mean, count in zip(self.task_names, means.tolist(), counts.tolist(), strict=True):
+            if count:
+                metrics[f"{metric_key_prefix}_loss_{name}"] = mean
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """TRL's checkpoint without its model card, then the marker that makes it count, then the rotation."""
+        super(SFTTrainer, self)._save_checkpoint(model, trial)
+        if self.args.should_save:
+            folder = checkpoint.folder(self.args.output_dir, self.state.global_step)
+            if self.log_variance is not None:
+                checkpoint.save_log_variance(folder, self.log_variance)
+            checkpoint.mark_complete(folder)
+            checkpoint.rotate(self.args.output_dir)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        if self.log_variance is not None:
+            checkpoint.load_log_variance(resume_from_checkpoint, self.log_variance)
