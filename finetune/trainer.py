@@ -4,13 +4,24 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from peft.helpers import disable_input_dtype_casting
+from peft.tuners.tuners_utils import BaseTunerLayer
 from tqdm import tqdm
 from trl import SFTTrainer
 
 from finetune import checkpoint
 from finetune.collate import forward_inputs
 from finetune.losses import task_sums
+
+
+def _keep_activations_as_they_are(model: torch.nn.Module) -> None:
+    """Autocast casts LoRA's small float32 matrices to bfloat16; PEFT, left to itself, casts the activations to float32.
+
+    What peft.helpers.disable_input_dtype_casting does for a while, for good: gradient checkpointing computes again in
+    the backward pass.
+    """
+    for module in model.modules():
+        if isinstance(module, BaseTunerLayer):
+            module.cast_input_dtype_enabled = False
 
 
 class SharedContextTrainer(SFTTrainer):
@@ -30,6 +41,8 @@ class SharedContextTrainer(SFTTrainer):
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        if self.args.bf16:
+            _keep_activations_as_they_are(self.model)
         self.model_accepts_loss_kwargs = True  # compute_loss divides by the step's own counts
         device = self.args.device
         self.task_names = list(task_names)
@@ -61,9 +74,7 @@ class SharedContextTrainer(SFTTrainer):
         places, back = inputs["read_place"][0].unique(return_inverse=True)
         dtype = torch.bfloat16 if self.args.bf16 else next(self.model.parameters()).dtype
         forward = forward_inputs(inputs, config._attn_implementation, dtype)
-        # Autocast casts LoRA's small matrices to the activations' dtype; PEFT would cast the activations instead.
-        with disable_input_dtype_casting(self.model, self.args.bf16):
-            logits = model(**forward, logits_to_keep=places, use_cache=False).logits[0]
+        logits = model(**forward, logits_to_keep=places, use_cache=False).logits[0]
         return task_sums(
             logits[back], inputs["read_task"][0], inputs["read_target"][0], inputs["read_weight"][0], self.task_answers
         )

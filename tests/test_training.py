@@ -1,0 +1,223 @@
+"""What a user relies on when training: packing changes nothing, a kill loses nothing, recipes load and take a step."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from tests.training_fixtures import save_tiny_model, tiny_shop
+
+from finetune import checkpoint
+from finetune.mixture import Mixture, MixtureOptions, packed_row
+from finetune.recipe import FOLDER, Recipe, load_recipe
+from finetune.run import Rows, build_rows, build_trainer
+from finetune.run import train as train_run
+from finetune.trainer import SharedContextTrainer
+from genrec.dataset import Prepared
+from genrec.errors import UserError
+from prompts.adapter import AdapterCard, histories_of, layout_of
+from prompts.language_model import load_tokenizer
+
+SMALL = Recipe(
+    name="small", dtype="float32", history_tokens=160, rows_per_step=2, steps=6, save_every=2, evaluate_every=6,
+    valid_windows=4, warmup_steps=1, learning_rate=1e-2,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny_model(tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture(scope="module")
+def shop() -> Prepared:
+    return tiny_shop()
+
+
+def trainer_of(shop: Prepared, recipe: Recipe, out: Path) -> tuple[SharedContextTrainer, Mixture, Rows]:
+    tokenizer = load_tokenizer(recipe.base)
+    layout = layout_of(shop, tokenizer)
+    options = MixtureOptions(recipe.stats_dropout, recipe.paraphrase_share, recipe.regime, recipe.seed)
+    mixture = Mixture(shop, layout, histories_of(shop, layout, recipe.history_tokens), options)
+    rows = build_rows(mixture, recipe, out)
+    return build_trainer(recipe, mixture, rows, tokenizer, out), mixture, rows
+
+
+def loss_and_gradients(trainer: SharedContextTrainer, rows: list[dict[str, Any]]) -> tuple[float, list[torch.Tensor]]:
+    """One optimizer step's loss and gradients over rows, each task counted over all of them."""
+    trainer.model.zero_grad()
+    batches = [trainer.data_collator([row]) for row in rows]
+    counts = trainer._get_num_items_in_batch(batches, torch.device("cpu"))
+    total = 0.0
+    for batch in batches:
+        loss = trainer.compute_loss(trainer.model, batch, num_items_in_batch=counts)
+        loss.backward()
+        total += float(loss.detach())
+    return total, [p.grad.clone() for p in trainer.model.parameters() if p.grad is not None]
+
+
+def wake(trainer: SharedContextTrainer) -> None:
+    """LoRA starts as the identity, with no gradient in its first factor: move it off there."""
+    torch.manual_seed(1)
+    for name, parameter in trainer.model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.05)
+
+
+@pytest.mark.parametrize("attention", ["shared_context", "sdpa"])
+def test_packed_loss_and_gradients_are_those_of_the_unpacked_prompts(
+    shop: Prepared, base: Path, tmp_path: Path, attention: Any
+) -> None:
+    recipe = replace(SMALL, base=str(base), attention=attention, paraphrase_share=0.5)
+    trainer, mixture, _ = trainer_of(shop, recipe, tmp_path)
+    wake(trainer)
+    windows = sorted(mixture.windows("train"), key=len)[-3:]
+    packed = [packed_row(prompts) for prompts in windows]
+    unpacked = [packed_row([prompt]) for prompts in windows for prompt in prompts]
+    assert sum(len(r["input_ids"]) for r in unpacked) > 5 * sum(len(r["input_ids"]) for r in packed)
+    loss, gradients = loss_and_gradients(trainer, packed)
+    plain_loss, plain_gradients = loss_and_gradients(trainer, unpacked)
+    assert loss == pytest.approx(plain_loss, rel=1e-5)
+    assert len(gradients) == len(plain_gradients) > 0
+    for ours, plain in zip(gradients, plain_gradients, strict=True):
+        torch.testing.assert_close(ours, plain, rtol=1e-3, atol=1e-6)
+
+
+def test_every_task_is_in_the_mixture_and_weighs_what_its_file_says(shop: Prepared, base: Path, tmp_path: Path) -> None:
+    trainer, mixture, rows = trainer_of(shop, replace(SMALL, base=str(base), weights={"click": 0.0}), tmp_path)
+    assert [t.name for t in mixture.tasks] == ["click", "convert", "return", "next"]
+    assert trainer.task_weights.tolist() == pytest.approx([0.0, 1.0, 0.3, 0.1])
+    seen = np.unique(np.concatenate([row["read_task"] for row in rows.train]))
+    assert seen.tolist() == [0, 1, 2, 3]
+
+
+def test_a_run_learns_and_exports_an_adapter_that_describes_itself(shop: Prepared, base: Path, tmp_path: Path) -> None:
+    recipe = replace(SMALL, base=str(base), steps=12, evaluate_every=1, learning_rate=3e-3)
+    folder = train_run(shop, recipe, tmp_path / "run")
+    log = AdapterCard.load(folder).training["log"]
+    losses = [entry["eval_loss"] for entry in log if "eval_loss" in entry]
+    assert losses[-1] < losses[0]
+    names = sorted(p.name for p in folder.iterdir())
+    assert names == ["README.md", "adapter_config.json", "adapter_model.safetensors", "genrec.json"]
+    card = AdapterCard.load(folder)
+    assert card.history == {"tokens": 160, "policy": "all"}
+    assert set(card.metrics) >= {"loss", "loss_click", "loss_next"}
+    with pytest.raises(UserError, match="was trained on"):
+        card.check_base("another", "0" * 64, folder)
+
+
+def test_learned_weights_move_and_come_back_with_a_checkpoint(shop: Prepared, base: Path, tmp_path: Path) -> None:
+    recipe = replace(SMALL, base=str(base), weighting="learned", steps=4)
+    train_run(shop, recipe, tmp_path / "run")
+    kept = checkpoint.newest(tmp_path / "run")
+    assert kept is not None
+    learned = load_file(kept / f"{checkpoint.LOG_VARIANCE}.safetensors")[checkpoint.LOG_VARIANCE]
+    assert learned.abs().max() > 0
+    again = torch.nn.Parameter(torch.zeros(4))
+    checkpoint.load_log_variance(kept, again)
+    assert torch.equal(again, learned)
+    assert "task_log_variance" not in "".join(load_file(tmp_path / "run" / "adapter" / "adapter_model.safetensors"))
+
+
+def test_a_minute_budget_becomes_a_step_count_that_a_resume_keeps(shop: Prepared, base: Path, tmp_path: Path) -> None:
+    recipe = replace(SMALL, base=str(base), steps=None, minutes=0.05)
+    train_run(shop, recipe, tmp_path / "run")
+    steps = json.loads((tmp_path / "run" / "steps.json").read_text())["steps"]
+    assert steps >= 1
+    assert AdapterCard.load(tmp_path / "run" / "adapter").training["steps"] == steps
+
+
+def test_a_folder_refuses_to_continue_with_another_recipe(shop: Prepared, base: Path, tmp_path: Path) -> None:
+    recipe = replace(SMALL, base=str(base), steps=2)
+    train_run(shop, recipe, tmp_path / "run")
+    with pytest.raises(UserError, match="learning_rate"):
+        train_run(shop, replace(recipe, learning_rate=1e-3), tmp_path / "run")
+
+
+RUN = """
+import sys, pickle
+from finetune.run import train
+shop, recipe = pickle.load(open(sys.argv[1], "rb"))
+train(shop, recipe, __import__("pathlib").Path(sys.argv[2]))
+"""
+
+
+def test_killed_at_any_moment_it_resumes_to_the_same_final_loss(shop: Prepared, base: Path, tmp_path: Path) -> None:
+    import pickle
+
+    recipe = replace(SMALL, base=str(base), steps=8, save_every=2, evaluate_every=8)
+    job = tmp_path / "job.pkl"
+    job.write_bytes(pickle.dumps((shop, recipe)))
+    whole = train_run(shop, recipe, tmp_path / "whole")
+
+    def start(out: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-c", RUN, str(job), str(tmp_path / out)],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=Path(__file__).parents[1],
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        )  # fmt: skip
+
+    process = start("killed")
+    while process.poll() is None and not checkpoint.steps(tmp_path / "killed"):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)  # as soon as a checkpoint folder begins to exist
+    process.wait()
+    assert not (tmp_path / "killed" / "adapter").exists()
+    assert start("killed").wait() == 0
+    one, two = (AdapterCard.load(f) for f in (whole, tmp_path / "killed" / "adapter"))
+    assert one.metrics["loss"] == pytest.approx(two.metrics["loss"], rel=1e-5)
+    first, second = (load_file(f / "adapter_model.safetensors") for f in (whole, tmp_path / "killed" / "adapter"))
+    for name in first:
+        torch.testing.assert_close(first[name], second[name], rtol=1e-3, atol=1e-5)
+
+
+def test_a_checkpoint_counts_only_when_whole(tmp_path: Path) -> None:
+    for step in (2, 10):
+        folder = checkpoint.folder(tmp_path, step)
+        folder.mkdir()
+        (folder / "weights").write_text("w" * step)
+        checkpoint.mark_complete(folder)
+    assert checkpoint.newest(tmp_path) == checkpoint.folder(tmp_path, 10)
+    (checkpoint.folder(tmp_path, 10) / "weights").write_text("cut")
+    assert checkpoint.newest(tmp_path) == checkpoint.folder(tmp_path, 2)
+    (checkpoint.folder(tmp_path, 2) / checkpoint.MARKER).unlink()
+    assert checkpoint.newest(tmp_path) is None
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda p: p.stem)
+def test_every_shipped_recipe_loads(path: Path) -> None:
+    assert load_recipe(path.stem).name == path.stem
+
+
+def test_a_recipe_with_an_unknown_field_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("learning_rat: 1.0e-4\n")
+    with pytest.raises(UserError, match="learning_rat"):
+        load_recipe(str(tmp_path / "mine.yaml"))
+
+
+@pytest.mark.parametrize(("name", "architecture"), [("gpu-24gb", "llama"), ("qlora-8b", "qwen3")])
+def test_gpu_recipes_take_a_step_with_a_tiny_model_of_their_architecture(
+    shop: Prepared, tmp_path: Path, name: str, architecture: str
+) -> None:
+    """What is CUDA's alone is left out here: 4-bit weights and the FlexAttention kernel (docs/gpu.md)."""
+    recipe = load_recipe(name, {"base": str(save_tiny_model(tmp_path / "base", architecture)), "quantization": "none"})
+    small = replace(recipe, history_tokens=160, rows_per_step=2, steps=1, valid_windows=2, warmup_steps=0)
+    folder = train_run(shop, small, tmp_path / "run")
+    weights = load_file(folder / "adapter_model.safetensors")
+    assert any(name.endswith("lora_B.weight") and value.abs().max() > 0 for name, value in weights.items())
+
+
+def test_four_bit_without_cuda_is_refused_before_any_work(shop: Prepared, base: Path, tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("CUDA is there")
+    with pytest.raises(UserError, match="CUDA"):
+        train_run(shop, replace(SMALL, base=str(base), quantization="4bit"), tmp_path / "run")

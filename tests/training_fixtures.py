@@ -1,0 +1,46 @@
+"""Small things to train on: a tiny random language model on disk, and a simulated shop prepared in memory."""
+
+from pathlib import Path
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig
+
+from genrec.dataset import Prepared, prepare
+from genrec.sources.simulator import load
+from genrec.tasks import load_tasks
+from prompts.language_model import BUILT_IN, load_tokenizer
+from prompts.pack import TASKS
+
+ARCHITECTURES = ("llama", "qwen3")
+
+
+def tiny_config(architecture: str, vocabulary: int) -> PretrainedConfig:
+    return AutoConfig.for_model(
+        architecture,
+        vocab_size=vocabulary,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=8,
+        tie_word_embeddings=True,
+        max_position_embeddings=4096,
+    )
+
+
+def save_tiny_model(folder: Path, architecture: str = "llama") -> Path:
+    """Random weights with the built-in model's tokenizer; the same on every call."""
+    tokenizer = load_tokenizer(BUILT_IN)
+    torch.manual_seed(0)
+    config = tiny_config(architecture, len(tokenizer))
+    config.eos_token_id = tokenizer.eos_token_id
+    AutoModelForCausalLM.from_config(config, dtype=torch.float32).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def tiny_shop(users: int = 40, items: int = 30, days: int = 20) -> Prepared:
+    loaded = load(users=users, items=items, days=days, seed=0)
+    tasks = load_tasks([TASKS], loaded.reading.tasks, loaded.reading.labels)
+    return prepare(loaded, tasks)[0]
