@@ -1,0 +1,69 @@
+"""Statistics on disk: one compressed NumPy file, no pickles, so that a request need not replay the log."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genrec.statistics import Statistics
+
+MATRICES = ("_products", "_squares", "_pairs")
+
+
+def save(statistics: Statistics, path: Path) -> None:
+    users = list(statistics.users)
+    pairs = list(statistics.user_categories)
+    met = [statistics.history.get(u, ([], [])) for u in users]
+    recent = [statistics.recent.get(u, []) for u in users]
+    n = len(statistics.slots)
+    np.savez_compressed(
+        path,
+        total=statistics.total,
+        tracked_items=statistics.tracked_items,
+        item_ids=_texts(statistics.items),
+        items=_rows(statistics.items.values(), 4),
+        user_ids=_texts(users),
+        users=_rows(statistics.users.values(), 3),
+        pair_users=_texts(u for u, _ in pairs),
+        pair_categories=_texts(c for _, c in pairs),
+        pairs_of_users=_rows(statistics.user_categories.values(), 2),
+        recent=np.concatenate([np.asarray(r, np.int8) for r in recent] or [np.empty(0, np.int8)]),
+        recent_lengths=np.array([len(r) for r in recent], np.int64),
+        met=np.concatenate([np.asarray(m, np.int32) for m, _ in met] or [np.empty(0, np.int32)]),
+        met_grades=np.concatenate([np.asarray(g, np.float64) for _, g in met] or [np.empty(0)]),
+        met_lengths=np.array([len(m) for m, _ in met], np.int64),
+        slot_items=_texts(statistics.slots),
+        **{name: getattr(statistics, name)[:n, :n] for name in MATRICES},
+    )
+
+
+def load(path: Path, categories: dict[str, Any]) -> Statistics:
+    """The state that was saved, ready to read and to observe what comes."""
+    with np.load(path, allow_pickle=False) as kept:
+        statistics = Statistics(categories, int(kept["tracked_items"]))
+        statistics.total = kept["total"].copy()
+        statistics.items = dict(zip(kept["item_ids"].tolist(), kept["items"].copy(), strict=True))
+        users = kept["user_ids"].tolist()
+        statistics.users = dict(zip(users, kept["users"].copy(), strict=True))
+        keys = zip(kept["pair_users"].tolist(), kept["pair_categories"].tolist(), strict=True)
+        statistics.user_categories = dict(zip(keys, kept["pairs_of_users"].copy(), strict=True))
+        recent = _cut(kept["recent"], kept["recent_lengths"])
+        statistics.recent = {u: r.tolist() for u, r in zip(users, recent, strict=True)}
+        met, grades = (_cut(kept[name], kept["met_lengths"]) for name in ("met", "met_grades"))
+        statistics.history = {u: (m.tolist(), g.tolist()) for u, m, g in zip(users, met, grades, strict=True) if len(m)}
+        statistics.slots = {item: k for k, item in enumerate(kept["slot_items"].tolist())}
+        for name in MATRICES:
+            setattr(statistics, name, kept[name].copy() if kept[name].size else np.zeros((64, 64), np.float32))
+    return statistics
+
+
+def _texts(values: Any) -> np.ndarray:
+    return np.array(list(values), dtype=np.str_)
+
+
+def _rows(values: Any, width: int) -> np.ndarray:
+    return np.array(list(values), dtype=np.float64).reshape(-1, width)
+
+
+def _cut(flat: np.ndarray, lengths: np.ndarray) -> list[np.ndarray]:
+    return np.split(flat, np.cumsum(lengths)[:-1]) if len(lengths) else []
