@@ -1,7 +1,7 @@
 """Statistics at the time of each example: the log replayed in order, every question answered from what had matured."""
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -52,7 +52,7 @@ def learn(statistics: Statistics, batch: Sequence[Fact]) -> None:
 
 
 def replay(
-    shown: pd.DataFrame, categories: dict[str, Sequence[str]], freeze_at: int
+    shown: pd.DataFrame, categories: Mapping[str, Sequence[str]], freeze_at: int
 ) -> tuple[dict[str, np.ndarray], Statistics]:
     """{"running", "frozen"}: (impressions, COLUMNS) read strictly before each one's question, and the final state.
 

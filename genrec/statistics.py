@@ -4,7 +4,7 @@ Outcomes become facts when they mature, and a question sees the facts that matur
 `running` reads at the example's own time, `frozen` stops learning at the end of training.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -44,7 +44,7 @@ class Statistics:
     with Bell & Koren's shrinkage of thinly supported pairs), kept incrementally in two dense matrices.
     """
 
-    def __init__(self, categories: dict[str, Sequence[str]], tracked_items: int = TRACKED_ITEMS) -> None:
+    def __init__(self, categories: Mapping[str, Sequence[str]], tracked_items: int = TRACKED_ITEMS) -> None:
         self.categories = categories
         self.tracked_items = tracked_items
         self.items: dict[str, np.ndarray] = {}  # [count, clicks, residuals, converts]

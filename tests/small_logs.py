@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from genrec import dataset, labels, lines
 from genrec.point_in_time import replay
 from genrec.reading import Loaded, Reading
+from genrec.statistics import COLUMNS
 from genrec.tables import EVENTS, Tables
 from genrec.tasks import Task
 
@@ -93,7 +94,7 @@ def derived(
     ids = [*seen.event_id, ""]  # the last one stands for -1, no impression
     found["event_id"] = [ids[k] for k in found.impression]
     history["event_id"] = [ids[k] for k in history.impression]
-    for column, values in zip(dataset.COLUMNS, by_impression["running"].T, strict=True):
+    for column, values in zip(COLUMNS, by_impression["running"].T, strict=True):
         seen[column] = values
     return pd.concat([found, *parts], axis=1), history, seen, log
 

@@ -28,7 +28,8 @@ LOCK = dict(
     if line[0] not in "#"
 )
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-OURS = [point for group in ("genrec.commands", "genrec.sources") for point in entry_points(group=group)]
+GROUPS = ("genrec.commands", "genrec.sources", "genrec.tasks")
+OURS = [point for group in GROUPS for point in entry_points(group=group)]
 
 
 def imported(file: Path) -> list[tuple[int, str]]:
@@ -85,7 +86,8 @@ def test_the_installed_entry_points_are_those_of_pyproject() -> None:
 
 @pytest.mark.parametrize("point", OURS, ids=lambda point: f"{point.group}:{point.name}")
 def test_every_entry_point_loads(point: EntryPoint) -> None:
-    assert callable(point.load()) or point.group == "genrec.commands"
+    loaded = point.load()
+    assert loaded.is_dir() if point.group == "genrec.tasks" else loaded
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Labels: each rule on a log that can be worked out by hand, and what holds for every log."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -277,9 +279,8 @@ def test_tasks_without_a_label_rule_alone_are_refused() -> None:
 
 def written(log: list[Row], tasks: dict[str, Task] = TASKS) -> list[list[object]]:
     found = lines(frame(log), shown(log, tasks))
-    return found.assign(known=(found.known_at - START) / MINUTE)[
-        ["kind", "item_id", "known", "click", "convert"]
-    ].values.tolist()
+    found["known"] = (found.known_at - START) / MINUTE
+    return list(found[["kind", "item_id", "known", "click", "convert"]].values.tolist())
 
 
 def test_a_line_appears_when_its_click_matured_and_says_of_the_conversion_only_what_was_known() -> None:
@@ -315,7 +316,7 @@ def test_without_impressions_conversions_are_the_lines() -> None:
 OWN = ["task", "user_id", "item_id", "ts", "event_id"]
 
 
-def view(rows: list[Row], freeze_at: int) -> tuple[dict[tuple[object, ...], dict[str, object]], pd.DataFrame]:
+def view(rows: list[Row], freeze_at: int) -> tuple[dict[tuple[Any, ...], dict[str, Any]], pd.DataFrame]:
     """By example: its label and when known, its statistics, and the lines it may see."""
     found, history, _, log = derived(rows, freeze_at)
     columns = [c for c in history.columns if c != "impression"]
@@ -323,7 +324,7 @@ def view(rows: list[Row], freeze_at: int) -> tuple[dict[tuple[object, ...], dict
         user: part[columns].round(9).astype(str).values.tolist() for user, part in history.groupby("user_id")
     }
     stats = [c for c in found if str(c).startswith(("running_", "frozen_"))]
-    out: dict[tuple[object, ...], dict[str, object]] = {}
+    out: dict[tuple[Any, ...], dict[str, Any]] = {}
     texts = found[stats].round(9).astype(str).values.tolist()
     for example, numbers in zip(found.to_dict("records"), texts, strict=True):
         key = tuple(example[c] for c in OWN)
@@ -361,11 +362,11 @@ def test_nothing_at_or_after_a_moment_changes_what_was_known_before_it(
             task, _, _, ts, event_id = key
             # A question exists because of its own event, or, for returns, because nothing came for a while.
             settled = times.get(event_id, t) < t if event_id else (ts <= t if task == "return" else ts < t)
-            if settled and int(str(ts)) <= t:
+            if settled and ts <= t:
                 assert key in theirs
                 assert theirs[key]["stats"] == example["stats"]
                 assert theirs[key]["lines"] == example["lines"]
-                if int(str(example["known_at"])) < t:
+                if example["known_at"] < t:
                     assert theirs[key]["label"] == example["label"]
 
 
@@ -380,7 +381,7 @@ def test_a_log_cut_short_never_turns_what_is_censored_into_a_no(log: list[Row], 
     end = max(r["ts"] for r in early)
     whole, _ = view(rows, START)
     for key, example in view(early, START)[0].items():
-        if int(str(example["known_at"])) <= end:
+        if example["known_at"] <= end:
             assert whole[key]["label"] == example["label"]
 
 

@@ -28,7 +28,7 @@ def asked(*rows: tuple[Any, ...]) -> pd.DataFrame:
 
 
 def names(examples: pd.DataFrame, split: dict[str, Any], end: int) -> list[str]:
-    return assign(examples, split, end)[0].tolist()
+    return list(assign(examples, split, end)[0])
 
 
 def test_time_splits_at_quantiles_of_the_impressions_times() -> None:

@@ -2,8 +2,12 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from genrec.command import Command, group
+from genrec.errors import UserError
+
+TASKS = "genrec.tasks"  # entry points that name a folder of task files: where a reading's tasks are looked up
 
 
 def _check_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,4 +45,83 @@ CHECK = Command(
     examples=("genrec data check shop/", "genrec data check shop/ --mapping shop.yaml"),
 )
 
-command = group("prepare, check and show data", {"check": CHECK})
+
+def _prepare_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "source", metavar="SOURCE", help="movielens-100k, cdnow, simulator, files, ... (see below)"
+    )
+    parser.add_argument(
+        "path", metavar="PATH", type=Path, nargs="?", help="where the source's files are, if it needs any"
+    )
+    add_mapping(parser)
+    parser.add_argument(
+        "--set",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="an option of the source's own, such as users=200 for the simulator; may be repeated",
+    )
+    parser.add_argument(
+        "--tasks",
+        metavar="DIR",
+        type=Path,
+        action="append",
+        default=[],
+        help="a folder of task files of your own: all of them join; may be repeated",
+    )
+    parser.add_argument("--out", metavar="DIR", type=Path, help="where to write (default: data/NAME)")
+
+
+def _prepare(args: argparse.Namespace) -> int:
+    from genrec.dataset import prepare
+    from genrec.sources import load_source
+    from genrec.summary import summary
+    from genrec.tasks import load_tasks
+
+    loaded = load_source(args.source, args.path, **_options(args))
+    tasks = load_tasks(task_folders(), loaded.reading.tasks, loaded.reading.labels, own=args.tasks)
+    data, _ = prepare(loaded, tasks)
+    out = args.out or Path("data") / data.name
+    data.save(out)
+    print(summary(data, loaded.repairs))
+    print(f"\nwritten to {out}")
+    return 0
+
+
+def _options(args: argparse.Namespace) -> dict[str, Any]:
+    """The source's options; a value is read as YAML reads it, so that 200 is a number."""
+    import yaml
+
+    options: dict[str, Any] = {"mapping": args.mapping}
+    for pair in args.set:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise UserError(f"--set {pair} has no value", cure="write --set NAME=VALUE")
+        options[name] = yaml.safe_load(value)
+    return options
+
+
+def task_folders() -> list[Path]:
+    """The folders of task files that installed packages bring: genrec's own first, then by package."""
+    from importlib.metadata import entry_points
+
+    points = sorted(entry_points(group=TASKS), key=lambda point: (point.name != "genrec", point.name))
+    return [Path(point.load()) for point in points]
+
+
+PREPARE = Command(
+    help="from a source, or files of your own, to a data set that train and eval read",
+    add_arguments=_prepare_arguments,
+    run=_prepare,
+    about="Read a source into three tables, derive every task's labels as each becomes known, split by time, write.\n"
+    "Says what was kept, repaired, dropped and censored (its outcome lies past the end of its split).\n\n"
+    "Sources: movielens-100k and cdnow are fetched and simulator is made up; movielens-1m, amazon-2018 and\n"
+    "amazon-2023 read a folder that you downloaded; files reads your own .csv, .jsonl or .parquet.",
+    examples=(
+        "genrec data prepare movielens-100k",
+        "genrec data prepare files shop/ --mapping shop.yaml --tasks my-tasks/",
+        "genrec data prepare simulator --set users=200 --set seed=1 --out data/small-shop",
+    ),
+)
+
+command = group("prepare and check data", {"prepare": PREPARE, "check": CHECK})

@@ -1,0 +1,68 @@
+"""What `genrec data prepare` says at its end: what was kept, repaired, dropped, censored, and what can be learned."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+import pyarrow.compute as pc
+
+from genrec.dataset import Prepared
+from genrec.labels import event_frame, uncredited
+from genrec.splits import NAMES
+
+COLUMNS = (*NAMES, "censored")
+
+
+def summary(data: Prepared, repairs: Sequence[str]) -> str:
+    """Several lines of plain text."""
+    lines = [*_kept(data), *(f"repaired  {line}" for line in repairs), *_dropped(data), "", *_examples(data)]
+    if data.reading.note:
+        lines += ["", data.reading.note]
+    return "\n".join(lines)
+
+
+def _kept(data: Prepared) -> list[str]:
+    events, items, users = data.tables.events, data.tables.items, data.tables.users
+    first, last = (str(t.as_py())[:10] for t in pc.min_max(events["ts"]).values())
+    kinds = events["event"].value_counts().to_pylist()
+    counts = ", ".join(f"{c['counts']:,} {c['values']}" for c in sorted(kinds, key=lambda c: -c["counts"]))
+    return [
+        f"{data.name}: {events.num_rows:,} events from {first} to {last}, "
+        f"{items.num_rows:,} items, {users.num_rows:,} users",
+        f"kept      {counts}",
+    ]
+
+
+def _dropped(data: Prepared) -> list[str]:
+    """Events that give no label."""
+    lost = uncredited(event_frame(data.tables.events), data.tasks) if "click" in data.tasks else {}
+    return [
+        f"dropped   {n:,} {event}: nothing of that user and item within the window before"
+        for event, n in lost.items()
+        if n
+    ]
+
+
+def _examples(data: Prepared) -> list[str]:
+    """Examples by task and split, with the share of yes where the task is a yes or no."""
+    cells = {
+        name: [_cell(part, data.tasks[name].kind == "binary") for part in _parts(data.examples, name)]
+        for name in data.tasks
+        if (data.examples.task == name).any()
+    }
+    width = max(len(cell) for row in [COLUMNS, *cells.values()] for cell in row) + 2
+    first = max(len(name) for name in ("examples", *cells)) + 2
+    rows = [("examples", COLUMNS), *cells.items()]
+    table = [f"{name:<{first}}" + "".join(f"{cell:>{width}}" for cell in row) for name, row in rows]
+    without = [name for name in data.tasks if name not in cells and data.tasks[name].label["rule"] != "none"]
+    return table + [f"no examples: {', '.join(without)}"] * bool(without)
+
+
+def _parts(examples: pd.DataFrame, name: str) -> list[pd.DataFrame]:
+    mine = examples[examples.task == name]
+    return [mine[mine.split == split] for split in COLUMNS]
+
+
+def _cell(part: pd.DataFrame, binary: bool) -> str:
+    if part.empty:
+        return "0"
+    return f"{len(part):,} ({part.label.mean():.1%} yes)" if binary else f"{len(part):,}"
