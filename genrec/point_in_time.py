@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -88,37 +89,52 @@ def _learn_until(statistics: Statistics, log: list[Fact], done: int, ts: int) ->
     return done
 
 
+class _Past(NamedTuple):
+    """One user's log as arrays: moments and values of events, sessions' starts and ends, and the questions asked."""
+
+    times: np.ndarray
+    values: np.ndarray
+    starts: np.ndarray
+    ends: np.ndarray
+    known_at: np.ndarray
+    labels: np.ndarray
+
+
 def visits(frame: pd.DataFrame, asked: pd.DataFrame, gap: int) -> pd.DataFrame:
     """VISIT_COLUMNS for examples of one return task (asked: user_id, ts, label, known_at): the user's own past only."""
     acts = frame[frame.user_id.isin(set(asked.user_id))]
-    by_user = dict(iter(acts.groupby("user_id", sort=False)))
-    runs = dict(iter(sessions(acts, gap).groupby("user_id", sort=False)))
-    past = {user: part.sort_values("ts") for user, part in asked.groupby("user_id", sort=False)}
-    rows = [
-        _visit(by_user[user], runs[user], past[user], ts)
-        for user, ts in zip(asked.user_id, asked.ts, strict=True)
-    ]
+    events = _by_user(acts, "ts", "value")
+    runs = _by_user(sessions(acts, gap), "start", "end")
+    questions = _by_user(asked, "known_at", "label")
+    past = {user: _Past(*events[user], *runs[user], *questions[user]) for user in events}
+    rows = [_visit(past[user], ts) for user, ts in zip(asked.user_id, asked.ts, strict=True)]
     return pd.DataFrame(rows, columns=list(VISIT_COLUMNS), index=asked.index)
 
 
-def _visit(acts: pd.DataFrame, runs: pd.DataFrame, asked: pd.DataFrame, ts: int) -> list[float]:
-    times = acts.ts.to_numpy()
-    seen = times[: np.searchsorted(times, ts)]
-    starts = runs.start.to_numpy()
-    k = np.searchsorted(starts, ts)  # sessions that began before ts
-    last_start = starts[k - 1]
-    in_session = seen[seen >= last_start]
-    ends = runs.end.to_numpy()[: k - 1]
-    known = (asked.known_at < ts).to_numpy()
-    values = acts["value"].to_numpy()[: len(seen)]
+def _by_user(frame: pd.DataFrame, *columns: str) -> dict[str, tuple[np.ndarray, ...]]:
+    arrays = [frame[column].to_numpy() for column in columns]
+    places = frame.groupby("user_id", sort=False).indices
+    return {str(user): tuple(array[at] for array in arrays) for user, at in places.items()}
+
+
+def _visit(past: _Past, ts: int) -> list[float]:
+    """What was so strictly before ts; the user had an event before it."""
+    seen = past.times[: np.searchsorted(past.times, ts)]
+    values = past.values[: len(seen)]
+    values = values[values == values]
+    k = int(np.searchsorted(past.starts, ts))  # sessions that began before ts
+    last_start = past.starts[k - 1]
+    in_session = len(seen) - int(np.searchsorted(seen, last_start))
+    known = past.known_at < ts
+    gaps = past.starts[1:k] - past.ends[: k - 1]
     return [
         float(k),
-        float(len(in_session)),
-        (in_session[-1] - last_start) / 60e6,
+        float(in_session),
+        (seen[-1] - last_start) / 60e6,
         (ts - seen[0]) / DAY,
         (ts - seen[-1]) / DAY,
-        float(np.mean((starts[1:k] - ends) / DAY)) if k > 1 else np.nan,
-        float(asked.label.to_numpy()[known].sum()),
+        float(gaps.mean() / DAY) if k > 1 else np.nan,
+        float(past.labels[known].sum()),
         float(known.sum()),
-        float(np.nanmean(values)) if np.isfinite(values).any() else np.nan,
+        float(values.mean()) if len(values) else np.nan,
     ]
