@@ -80,6 +80,8 @@ def blank(data: Prepared, task: str, rows: Rows) -> pd.DataFrame:
 def answer(recommender: Recommender, data: Prepared, task: str, rows: Rows) -> pd.DataFrame:
     """Ask a fitted recommender. Raises TypeError if it does not answer this kind of task."""
     frame = blank(data, task, rows)
+    if not len(rows):
+        return frame.assign(p=np.zeros(0))
     if task == CTCVR:
         assert isinstance(recommender, Scorer)
         click, convert = _chain(recommender, data, rows)

@@ -23,14 +23,25 @@ class Features:
     def of(self, data: Prepared, rows: NDArray[np.int64]) -> pd.DataFrame:
         """(n, features) float64; NaN where something is not known or makes no sense for the task."""
         asked = data.examples.iloc[rows]
+        stats = data.stats[self.regime].iloc[rows]
         parts = [
-            data.stats[self.regime].iloc[rows],
+            stats.assign(neighbour_gain=neighbour_gain(stats)),
             asked[["horizon_days", "gap_days"]],
             self.items.reindex(asked.item_id).set_axis(asked.index),
             self.users.reindex(asked.user_id).set_axis(asked.index),
         ]
         whole: pd.DataFrame = pd.concat(parts, axis=1).astype(np.float64)
         return whole
+
+
+def neighbour_gain(stats: pd.DataFrame) -> pd.Series:
+    """What the user's history says of the item beyond shares: match_share without its other terms.
+
+    No new knowledge (genrec.statistics adds the terms up), but a sum that trees cannot take apart by themselves.
+    """
+    taste = (stats.category_share - stats.user_share) / 2
+    gain: pd.Series = stats.match_share - stats.user_share - stats.item_gain - taste
+    return gain
 
 
 def attributes(table: pa.Table, key: str, without: Iterable[str] = ()) -> pd.DataFrame:

@@ -28,7 +28,7 @@ def lineup(data: Prepared, task: str, seed: int = 0) -> list[Callable[[], Recomm
         return [Prior, *means, lambda: TwoTower(seed=seed), *tabular]
     rule, kind = data.tasks[task].label["rule"], data.tasks[task].kind
     if kind == "item":
-        return [Popularity, lambda: ItemKnn(seed=seed)]
+        return [Popularity, ItemKnn]
     if rule == "returns":
         return [Prior, lambda: Means("user"), BgNbd, *tabular]
     return [Prior, *tabular] if kind == "binary" else [Prior]

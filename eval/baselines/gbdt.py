@@ -25,7 +25,7 @@ class Gbdt:
 
     name = "LightGBM"
 
-    def __init__(self, configurations: int = 12, seed: int = 0, threads: int = 1) -> None:
+    def __init__(self, configurations: int = 16, seed: int = 0, threads: int = 1) -> None:
         self.configurations, self.seed, self.threads = configurations, seed, threads
         self.chosen: dict[str, dict[str, Any]] = {}
 
@@ -71,10 +71,11 @@ class Gbdt:
 def _drawn(random: np.random.Generator) -> dict[str, Any]:
     """One random setting: few small trees for small data, many large ones for large."""
     return {
-        "learning_rate": float(random.choice([0.02, 0.04, 0.08])),
-        "num_leaves": int(random.choice([4, 8, 16, 32, 64])),
-        "min_data_in_leaf": int(random.choice([10, 30, 100, 300])),
-        "feature_fraction": float(random.uniform(0.3, 1.0)),
+        "learning_rate": float(random.choice([0.02, 0.04])),
+        "num_leaves": int(random.choice([4, 8, 16, 32, 64, 128])),
+        "min_data_in_leaf": int(random.choice([10, 30, 100, 300, 1000])),
+        "feature_fraction": float(random.uniform(0.5, 1.0)),
         "bagging_fraction": float(random.uniform(0.5, 1.0)),
         "lambda_l2": float(10 ** random.uniform(-2, 2)),
+        "path_smooth": float(random.choice([0, 0, 10, 100])),
     }

@@ -1,5 +1,6 @@
 """Item-based nearest neighbours (LensKit): items that the same users touched, next to what this user touched last."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
@@ -11,25 +12,22 @@ from tqdm import tqdm
 
 from eval.history import Histories, touches
 from eval.recommender import Rows
-from eval.sampling import sample
 from eval.training import task_of
 from genrec import metrics
 from genrec.dataset import Prepared
 
-CHOSEN_ON = 1000  # examples of the valid split, whole users, that settings are chosen on
-NEIGHBOURS = (1, 3, 10, 30, 100, 300)
-RECENT = (1, 3, 10, 30, 100, 1000)  # latest touches of the user that make the query
-SAVED = (None, 50)  # neighbours kept per item
+CHOSEN_ON = 1500  # examples that settings are chosen on, spread evenly over the valid split
+NEIGHBOURS = (1, 3, 5, 10, 20, 50)
+RECENT = (1, 3, 5, 10, 20, 50, 1000)  # latest touches of the user that make the query
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What is searched. neighbours: LensKit's k. recent: touches in the query. saved: neighbours kept per item."""
+    """What is searched. neighbours: LensKit's k. recent: touches in the query."""
 
     feedback: str = "implicit"
     neighbours: int = 20
     recent: int = 1000
-    saved: int | None = None
 
 
 class ItemKnn:
@@ -41,15 +39,15 @@ class ItemKnn:
 
     name = "item-kNN"
 
-    def __init__(self, seed: int = 0, settings: list[Setting] | None = None) -> None:
-        self.seed, self.settings = seed, settings
+    def __init__(self, settings: Sequence[Setting] | None = None) -> None:
+        self.settings = settings
         self.chosen: dict[str, Setting] = {}
         self.tried: dict[str, list[tuple[Setting, float]]] = {}
 
     def fit(self, data: Prepared, regime: str) -> None:
         self.catalog: list[str] = data.tables.items["item_id"].to_pylist()
         for task in (t for t in data.tasks.values() if t.kind == "item"):
-            rows = sample(data, data.rows(task.name, "valid"), CHOSEN_ON, self.seed)
+            rows = _spread(data.rows(task.name, "valid"))
             touched = data.lines[touches(data, task) & (data.lines.known_at < data.train_end).to_numpy()]
             rated = bool(touched["value"].notna().all()) and touched["value"].nunique() > 1
             columns = ["user_id", "item_id", "value"] if rated else ["user_id", "item_id"]
@@ -97,9 +95,7 @@ class ItemKnn:
         """The query's length alone changes no model: settings that share one follow each other, and it is kept."""
         key = replace(setting, recent=0)
         if self._trained is None or self._trained[0] != key:
-            scorer = ItemKNNScorer(
-                max_nbrs=setting.neighbours, feedback=setting.feedback, save_nbrs=setting.saved
-            )
+            scorer = ItemKNNScorer(max_nbrs=setting.neighbours, feedback=setting.feedback)
             scorer.train(self.log)
             self._trained = (key, scorer)
         return self._trained[1]
@@ -113,10 +109,10 @@ def _best(scores: Any, seen: list[int], k: int, catalog: list[str]) -> list[str]
 
 
 def _grid(rated: bool) -> list[Setting]:
-    """Implicit: every k, query length (no shorter than k) and number kept; explicit: every k."""
-    implicit = [
-        Setting("implicit", k, recent, saved)
-        for k, saved, recent in product(NEIGHBOURS, SAVED, RECENT)
-        if recent >= k
-    ]
-    return implicit + [Setting("explicit", k) for k in NEIGHBOURS] * rated
+    """Implicit: every k and every query no shorter than k; explicit, where there are ratings: every third k."""
+    implicit = [Setting("implicit", k, recent) for k, recent in product(NEIGHBOURS, RECENT) if recent >= k]
+    return implicit + [Setting("explicit", k) for k in NEIGHBOURS[::-3]] * rated
+
+
+def _spread(rows: Rows) -> Rows:
+    return rows[:: max(1, len(rows) // CHOSEN_ON)]

@@ -1,0 +1,97 @@
+"""Our model as the harness sees it: the language model behind any engine, trained or not."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from eval.recommender import ChainAnswer, Floats, Rows
+from genrec.dataset import Prepared
+from prompts.history import Histories
+from prompts.layout import Known, Layout
+from prompts.trie import Trie
+from serve.engine import Engine
+from serve.predictor import Predictor, Row
+from serve.search import top_items
+
+
+class Genrec:
+    """name: in tables. fingerprint: changes with the weights, the prompts and the history window.
+
+    with_stats False: neither questions nor history say statistics. query: a template of free words to ask in, instead
+    of the tasks' own wording. node_budget: of the next-item search, None for exact.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        layout: Layout,
+        histories: Histories,
+        engine: Engine,
+        fingerprint: str,
+        with_stats: bool = True,
+        query: str | None = None,
+        node_budget: int | None = None,
+    ) -> None:
+        self.name, self.layout, self.histories, self.engine = name, layout, histories, engine
+        self.with_stats, self.query, self.node_budget = with_stats, query, node_budget
+        self.fingerprint = f"{fingerprint} {engine.name} {with_stats} {query} {node_budget}"
+        self.regime = "running"
+        self._predictor = Predictor(layout, histories, engine)
+        self._trie: Trie | None = None
+        self._chained: dict[tuple[str, int, str], tuple[float, float]] = {}
+
+    def fit(self, data: Prepared, regime: str) -> None:
+        """Nothing is learned here; the regime is that of the statistics to be read."""
+        if regime != self.regime:
+            self._chained.clear()
+        self.regime = regime
+
+    def predict(self, data: Prepared, rows: Rows) -> Floats:
+        task = self._task(data, rows)
+        if task in ("click", "convert") and self.query is None and "convert" in self.layout.tasks:
+            return np.array([pair[task == "convert"] for pair in self._chain(data, rows)])
+        return self._asked(data, rows, [task])[task]
+
+    def predict_chain(self, data: Prepared, rows: Rows) -> ChainAnswer:
+        pairs = np.array(self._chain(data, rows)).reshape(-1, 2)
+        return ChainAnswer(pairs[:, 0], pairs[:, 1])
+
+    def rank(self, data: Prepared, rows: Rows, k: int) -> Sequence[Sequence[str] | None]:
+        if self._trie is None:
+            self._trie = Trie({i: self.layout.item(i) for i in data.tables.items["item_id"].to_pylist()})
+        lines = {user: part.item_id.to_numpy() for user, part in data.lines.groupby("user_id", sort=False)}
+        lists = []
+        for example in tqdm(data.examples.iloc[rows].itertuples(), total=len(rows), desc="searching", leave=False):
+            context = self.histories.context(example.user_id, example.point, self.with_stats)
+            seen = set(lines.get(example.user_id, [])[: example.point])
+            found = top_items(self.engine, tuple(context.tolist()), self._trie, k, seen, self.node_budget)
+            lists.append([item for item, _ in found.items])
+        return lists
+
+    def _chain(self, data: Prepared, rows: Rows) -> list[tuple[float, float]]:
+        """P(click), P(convert | click) of impressions; one pass answers both, and is remembered."""
+        examples = data.examples.iloc[rows]
+        keys = list(zip(examples.user_id, examples.ts, examples.item_id, strict=True))
+        missing = np.array([i for i, key in enumerate(keys) if key not in self._chained], dtype=np.int64)
+        if len(missing):
+            found = self._asked(data, np.asarray(rows)[missing], ["click", "convert"])
+            for i, click, convert in zip(missing, found["click"], found["convert"], strict=True):
+                self._chained[keys[i]] = (float(click), float(convert))
+        return [self._chained[key] for key in keys]
+
+    def _asked(self, data: Prepared, rows: Rows, tasks: list[str]) -> dict[str, Any]:
+        stats = data.stats[self.regime].iloc[rows].to_dict("records")
+        asked = []
+        for example, known in zip(data.examples.iloc[rows].itertuples(), stats, strict=True):
+            horizon, gap = (None if np.isnan(x) else float(x) for x in (example.horizon_days, example.gap_days))
+            what = Known(known if self.with_stats else None, horizon, gap)
+            asked.append(Row(example.user_id, example.point, example.item_id, what))
+        query = None
+        if self.query is not None:
+            query = self.layout.wording(tasks[0], self.query, asked[0].known if asked else Known())
+        return self._predictor.predict(asked, tasks, query)
+
+    def _task(self, data: Prepared, rows: Rows) -> str:
+        return str(data.examples.task.iloc[rows[0]]) if len(rows) else "click"

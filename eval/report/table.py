@@ -1,0 +1,118 @@
+"""Results as tables: which figures are shown of a task, in which order, in which words."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Result = Mapping[str, Any]
+NEITHER = frozenset({"pcoc", "recall"})  # 1 is right; always saying yes recalls everything
+LOWER_IS_BETTER = frozenset({"log_loss", "brier", "ece"})
+COLUMNS = {
+    "binary": (
+        "auc", "log_loss", "gauc", "uauc", "brier", "accuracy", "accuracy_at_valid_threshold", "recall", "ece", "pcoc",
+    ),
+    "item": ("hit_rate@10", "ndcg@10", "mrr@10", "coverage@10"),
+    "choice": ("accuracy", "log_loss"),
+}  # fmt: skip
+WORDS = {
+    "auc": "AUC", "log_loss": "log loss", "gauc": "GAUC", "uauc": "UAUC", "brier": "Brier/MSE", "accuracy": "accuracy",
+    "accuracy_at_valid_threshold": "accuracy*", "recall": "recall", "ece": "ECE", "pcoc": "PCOC",
+    "hit_rate@10": "HR@10", "ndcg@10": "NDCG@10", "mrr@10": "MRR@10", "coverage@10": "coverage@10",
+}  # fmt: skip
+MAIN = {"binary": ("auc", "log_loss"), "item": ("hit_rate@10", "ndcg@10"), "choice": ("accuracy", "log_loss")}
+ORDER = ("click", "convert", "ctcvr", "return", "next")
+SEED = {
+    "click": (0.845, 0.045),
+    "convert": (0.789, 0.087),
+}  # its accuracy and MSE, on data that it does not name
+
+
+@dataclass(frozen=True)
+class Group:
+    """Results that may stand in one table: the same task, data, split and regime."""
+
+    task: str
+    data: str
+    split: str
+    regime: str
+    results: tuple[Result, ...]
+
+    @property
+    def kind(self) -> str:
+        """binary | item | choice."""
+        found = self.results[0]["metrics"]
+        return "item" if "hit_rate@10" in found else "binary" if "auc" in found else "choice"
+
+    @property
+    def columns(self) -> list[str]:
+        """The metrics that any of the results has."""
+        return [name for name in COLUMNS[self.kind] if any(name in r["metrics"] for r in self.results)]
+
+    @property
+    def title(self) -> str:
+        return f"{self.task} on {self.data}"
+
+    def sorted(self) -> list[Result]:
+        """The best by the first main metric on top; what has no value last."""
+        name = MAIN[self.kind][0]
+        values = {id(r): r["metrics"].get(name, {}).get("value") for r in self.results}
+        return sorted(self.results, key=lambda r: (values[id(r)] is None, -(values[id(r)] or 0.0)))
+
+    def best(self, column: str) -> float | None:
+        """The best value of a column; None where neither direction is better by itself."""
+        values = [v for r in self.results if (v := r["metrics"].get(column, {}).get("value")) is not None]
+        if not values or column in NEITHER:
+            return None
+        return float(min(values) if column in LOWER_IS_BETTER else max(values))
+
+
+def groups(results: Sequence[Result]) -> list[Group]:
+    """By task, in the order of the funnel, then by data, split and regime."""
+    found: dict[tuple[str, str, str, str], list[Result]] = {}
+    for result in results:
+        found.setdefault((result["task"], result["data"], result["split"], result["regime"]), []).append(
+            result
+        )
+
+    def place(key: tuple[str, str, str, str]) -> tuple[Any, ...]:
+        return key[1], ORDER.index(key[0]) if key[0] in ORDER else len(ORDER), key
+
+    return [Group(*key, tuple(found[key])) for key in sorted(found, key=place)]
+
+
+def figure(metric: Mapping[str, Any] | None) -> str:
+    """Four digits, "-" where there is no value."""
+    value = None if metric is None else metric.get("value")
+    return "-" if value is None else f"{value:.4f}"
+
+
+def between(metric: Mapping[str, Any] | None) -> str:
+    """The interval, "0.751–0.779"; empty where there is none."""
+    low, high = (None if metric is None else metric.get(end) for end in ("low", "high"))
+    return "" if low is None or high is None else f"{low:.3f}–{high:.3f}"
+
+
+def about(group: Group) -> str:
+    """One sentence on what was measured."""
+    first = group.results[0]
+    sampled = ", a sample of whole users" if any(r.get("sampled") for r in group.results) else ""
+    share = (
+        f", {first['positives'] / first['n']:.1%} yes"
+        if first.get("positives") and not first["unscored"]
+        else ""
+    )
+    return (
+        f"{group.split} split, {group.regime} statistics: {first['n']:,} examples of {first['n_users']:,} users"
+        f"{share}{sampled}."
+    )
+
+
+def seed_figures(results: Sequence[Result]) -> list[dict[str, Any]]:
+    """CTR accuracy and MSE, CVR accuracy and MSE of every model that has both, data set by data set."""
+    rows: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for result in results:
+        if result["task"] in SEED and "accuracy" in result["metrics"]:
+            key = (result["data"], result["model"], result["regime"])
+            row = rows.setdefault(key, {"data": key[0], "model": key[1], "regime": key[2]})
+            row[result["task"]] = (figure(result["metrics"]["accuracy"]), figure(result["metrics"]["brier"]))
+    return [row for row in rows.values() if all(task in row for task in SEED)]

@@ -1,0 +1,37 @@
+"""Write the three reports of one list of results."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from eval.report.markdown import markdown
+from eval.report.page import page
+from genrec.errors import UserError
+
+
+def write_report(
+    results: Sequence[Mapping[str, Any]],
+    folder: Path,
+    *,
+    learning: Sequence[Mapping[str, Any]] = (),
+    title: str = "Results",
+    ours: Sequence[str] = (),
+) -> list[Path]:
+    """report.md, report.json and report.html in `folder`, each written whole; returns their paths.
+
+    learning: the train log, {step, tokens, seconds, loss: {task: nats}}. ours: names of the models to bring out.
+    """
+    if not results:
+        raise UserError("There are no results to report", str(folder), "run `genrec eval` first")
+    folder.mkdir(parents=True, exist_ok=True)
+    texts = {
+        "report.md": markdown(results, title),
+        "report.json": json.dumps(list(results), indent=1, ensure_ascii=False) + "\n",
+        "report.html": page(results, learning, title, ours),
+    }
+    for name, text in texts.items():
+        part = folder / f".{name}.part"
+        part.write_text(text, encoding="utf-8")
+        part.replace(folder / name)
+    return [folder / name for name in texts]

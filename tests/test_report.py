@@ -1,0 +1,178 @@
+"""The reports: what a reader sees, that nothing in a name becomes markup, that the page needs nothing but itself."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from eval.report import write_report
+from eval.report.charts import Axis, Dot, Series, bar_chart, interval_chart, line_chart, number
+from eval.report.markdown import markdown
+from eval.report.page import page, smoothed
+from eval.report.table import groups
+from genrec.errors import UserError
+
+HOSTILE = "<script>alert(1)</script> | {{ 7 * 7 }}"
+
+
+def metric(value: float, spread: float = 0.02) -> dict[str, float]:
+    return {"value": value, "low": value - spread, "high": value + spread}
+
+
+def result(model: str = "trees", task: str = "click", auc: float = 0.75, **changes: Any) -> dict[str, Any]:
+    return {
+        "task": task, "data": "films", "split": "test", "regime": "running", "model": model, "seed": 0, "n": 1000,
+        "n_users": 50, "positives": 400, "unscored": 0, "left_out": 0, "sampled": False,
+        "metrics": {"auc": metric(auc), "log_loss": metric(0.6), "brier": metric(0.21), "accuracy": metric(0.7)},
+        "curves": {"reliability": [[0.2, 0.25, 500], [0.7, 0.6, 500]], "roc": [[0, 0], [0.2, 0.6], [1, 1]]},
+        "paired": [], "cost": {"seconds": 2.0, "examples_per_second": 500.0}, "command": "genrec eval",
+        "machine": "a CPU, 2 cores", "date": "2026-01-01T00:00:00Z", "genrec_version": "0.1.0", "versions": {},
+        **changes,
+    }  # fmt: skip
+
+
+def lists(model: str, ndcg: float) -> dict[str, Any]:
+    metrics = {"hit_rate@10": metric(2 * ndcg), "ndcg@10": metric(ndcg), "coverage@10": {"value": 0.3}}
+    return result(model, "next", metrics=metrics, curves={}, positives=None)
+
+
+PAIR = {"against": "means", "metric": "auc", "difference": 0.02, "low": 0.01, "high": 0.03, "wins": True}
+LEARNING = [
+    {"step": s, "tokens": s * 100, "seconds": s * 2.0, "loss": {"click": 1 / s, "next": 2.0}}
+    for s in (1, 2, 3)
+]
+
+
+def test_markdown_is_what_a_reader_expects() -> None:
+    text = markdown([result("means", auc=0.7), result("trees", auc=0.75, paired=[PAIR])], "Films")
+    assert text.startswith(
+        "# Films\n\n## click on films\n\ntest split, running statistics: 1,000 examples of 50 users, 40.0% yes.\n"
+    )
+    assert [line for line in text.splitlines() if line.startswith("|")] == [
+        "| model | AUC | log loss | Brier/MSE | accuracy | unscored |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+        "| trees | **0.7500** (0.730–0.770) | **0.6000** (0.580–0.620) | **0.2100** | **0.7000** | 0 |",
+        "| means | 0.7000 (0.680–0.720) | **0.6000** (0.580–0.620) | **0.2100** | **0.7000** | 0 |",
+    ]
+    assert "- trees minus means, auc: +0.0200 (+0.0100 to +0.0300), wins" in text
+
+
+def test_the_seeds_four_figures_need_both_tasks() -> None:
+    assert "seed" not in markdown([result()])
+    both = markdown([result(), result(task="convert", auc=0.6)])
+    assert "| the seed's own, on data that it does not name | | 0.8450 | 0.0450 | 0.7890 | 0.0870 |" in both
+    assert "| trees | films, running | 0.7000 | 0.2100 | 0.7000 | 0.2100 |" in both
+
+
+def test_groups_follow_the_funnel_and_keep_regimes_apart() -> None:
+    found = groups([lists("knn", 0.1), result(task="ctcvr"), result(regime="frozen"), result()])
+    assert [(g.task, g.regime) for g in found] == [
+        ("click", "frozen"), ("click", "running"), ("ctcvr", "running"), ("next", "running"),
+    ]  # fmt: skip
+    assert [r["model"] for r in groups([lists("worse", 0.1), lists("better", 0.2)])[0].sorted()] == [
+        "better",
+        "worse",
+    ]
+
+
+class Outside(HTMLParser):
+    """Collects every reference that a browser would fetch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fetched: list[str] = []
+        self.tags: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.fetched += [
+            v for k, v in attrs if k in ("src", "href", "xlink:href") and v and not v.startswith("#")
+        ]
+
+
+@pytest.fixture(scope="module")
+def html() -> str:
+    calibrated = {
+        "line": {},
+        "threshold": 0.5,
+        "metrics": {"log_loss": metric(0.58)},
+        "curves": {"reliability": [[0.3, 0.3, 9]]},
+    }
+    undefined = result("undefined", metrics={"auc": {"value": None, "low": None, "high": None}})
+    results = [
+        result("ours", auc=0.8, paired=[PAIR], calibrated=calibrated), result(HOSTILE), undefined,
+        result("ours", "convert"), lists("ours", 0.2), lists("knn", 0.1),
+    ]  # fmt: skip
+    return page(results, LEARNING, title=HOSTILE, ours=["ours"])
+
+
+def test_the_page_needs_nothing_but_itself(html: str) -> None:
+    seen = Outside()
+    seen.feed(html)
+    assert seen.fetched == []
+    assert not {"script", "link", "img", "iframe"} & set(seen.tags)
+    assert not re.search(r"@import|url\(", html)
+
+
+def test_names_are_text_and_never_markup(html: str) -> None:
+    assert "<script" not in html
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
+    assert "{{ 7 * 7 }}" in html  # as it stands, not 49
+
+
+def test_the_page_draws_every_kind_of_figure(html: str) -> None:
+    for heading in (
+        "click on films",
+        "convert on films",
+        "next on films",
+        "Reliability",
+        "ROC",
+        "Learning",
+        "Cost",
+        "Runs",
+    ):
+        assert heading in html
+    assert "The seed's four figures" in html.replace("&#39;", "'")
+    assert html.count('class="chart"') >= 9
+    assert "prefers-color-scheme: dark" in html
+    assert "@media print" in html
+    assert "3 steps, 300 tokens" in html
+
+
+def test_charts_put_points_where_they_belong() -> None:
+    chart = line_chart(
+        [Series("a", [(0, 0), (1, 1)], 0)], Axis("x", 0, 1), Axis("y", 0, 1), width=164, height=152
+    )
+    assert 'points="52.0,110.0 152.0,10.0"' in chart
+    assert Axis("x", 0, 1).ticks() == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1.0])
+    assert Axis("x", 0.52, 0.81).ticks(3) == pytest.approx([0.6, 0.7, 0.8])
+
+
+def test_charts_of_one_value_and_of_equal_values_are_drawn() -> None:
+    assert "<circle" in interval_chart([Dot("a", 0.5, None, None)], "AUC")
+    assert "<circle" in interval_chart([Dot("a", 0.5, 0.5, 0.5), Dot("b", 0.5, 0.5, 0.5)], "AUC")
+    assert "<rect" in bar_chart([Dot("a", 1000.0, None, None)], "a second")
+
+
+def test_numbers_are_short() -> None:
+    assert [number(v) for v in (0.25, 0, 1500, 2_500_000, 0.1 + 0.2)] == ["0.25", "0", "1,500", "2.5M", "0.3"]
+
+
+def test_the_moving_average_starts_at_the_first_value() -> None:
+    assert [y for _, y in smoothed([(1, 4.0), (2, 4.0), (3, 4.0)])] == pytest.approx([4, 4, 4])
+
+
+def test_three_files_are_written(tmp_path: Path) -> None:
+    paths = write_report([result()], tmp_path / "report", learning=LEARNING)
+    assert [path.name for path in paths] == ["report.md", "report.json", "report.html"]
+    assert json.loads(paths[1].read_text())[0]["model"] == "trees"
+    assert sorted(path.name for path in (tmp_path / "report").iterdir()) == [
+        "report.html",
+        "report.json",
+        "report.md",
+    ]
+    with pytest.raises(UserError, match="no results"):
+        write_report([], tmp_path)
