@@ -44,11 +44,12 @@ def _article_first(part: str) -> str:
 
 
 def one_line(title: str) -> str:
-    """Without control characters and text-direction marks, every run of white space one space.
+    """Without control characters, halves of characters (lone surrogates) and text-direction marks, every run of white
+    space one space.
 
     Format characters that carry meaning (joiners of emoji and of Indic scripts) stay.
     """
-    kept = (" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in title if c not in _UNSEEN)
+    kept = (" " if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") else c for c in title if c not in _UNSEEN)
     return " ".join("".join(kept).split())
 
 

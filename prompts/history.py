@@ -21,7 +21,9 @@ class Histories:
         self.layout, self.history_tokens = layout, history_tokens
         rows = lines.to_dict("records")
         places = lines.groupby("user_id", sort=False).indices
-        self._rows: dict[str, list[dict[str, Any]]] = {user: [rows[i] for i in at] for user, at in places.items()}
+        self._rows: dict[str, list[dict[str, Any]]] = {
+            user: [rows[i] for i in at] for user, at in places.items()
+        }
         self._written: dict[tuple[str, bool], list[np.ndarray]] = {}
         self._starts: dict[str, np.ndarray] = {}
         self._heads: dict[str, np.ndarray] = {}
@@ -45,7 +47,8 @@ class Histories:
             rows = self._rows.get(user_id, [])
             days = line_days([row["ts"] for row in rows])
             self._written[user_id, with_stats] = [
-                np.asarray(self.layout.line(row, with_stats, d), np.int64) for row, d in zip(rows, days, strict=True)
+                np.asarray(self.layout.line(row, with_stats, d), np.int64)
+                for row, d in zip(rows, days, strict=True)
             ]
         return self._written[user_id, with_stats]
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -25,7 +24,9 @@ def locate(name: str) -> str:
         return str(_unpacked())
     if Path(name).is_dir():
         if not (Path(name) / "config.json").exists():
-            raise UserError("Not a model folder: no config.json", where=name, cure="name a folder that transformers saved")
+            raise UserError(
+                "Not a model folder: no config.json", where=name, cure="name a folder that transformers saved"
+            )
         return name
     if name.startswith((".", "/", "~")) or name.count("/") != 1:
         raise UserError(f"No model {name!r}", cure=f"use {BUILT_IN}, a folder, or a hub's id like org/model")
@@ -56,7 +57,9 @@ def _loaded(kind: Any, name: str, **options: Any) -> Any:
         return kind.from_pretrained(path, trust_remote_code=False, **safe, **options)
     except (OSError, ValueError) as error:
         raise UserError(
-            f"Cannot load the model: {str(error).splitlines()[0]}", where=name, cure="check the name and the network"
+            f"Cannot load the model: {str(error).splitlines()[0]}",
+            where=name,
+            cure="check the name and the network",
         ) from error
 
 
@@ -67,7 +70,7 @@ def fingerprint(name: str) -> str:
         return ""
     digest = hashlib.sha256()
     for file in sorted([*path.glob("*.safetensors"), path / "config.json"]):
-        with open(file, "rb") as stream:
+        with file.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()
 
@@ -84,12 +87,16 @@ def _unpacked() -> Path:
     try:
         AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(part)
         model = AutoModelForCausalLM.from_pretrained(
-            gguf.parent, gguf_file=gguf.name, quantization_config=GgufConfig(dequantize=True), dtype=torch.float32
+            gguf.parent,
+            gguf_file=gguf.name,
+            quantization_config=GgufConfig(dequantize=True),
+            dtype=torch.float32,
         )
         model.save_pretrained(part)
         _forget_origin(part / "config.json")
-        os.chmod(part, 0o755)
-        part.rename(folder)
+        part.chmod(0o755)
+        if not folder.exists():  # another process may have been quicker
+            part.rename(folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return folder

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -72,7 +73,9 @@ class Layout:
     def head(self, user_id: str) -> Ids:
         """Instruction and user profile; nothing in it changes from one request to the next."""
         user = as_data(self.users.get(user_id, {}))
-        return self._templates.ids(self.pack.head, f"pack {self.pack.name}, head", user=user, words=self.pack.words)
+        return self._templates.ids(
+            self.pack.head, f"pack {self.pack.name}, head", user=user, words=self.pack.words
+        )
 
     def line(self, line: Mapping[str, Any], with_stats: bool = True, days: float | None = None) -> Ids:
         """One history line (a row of Prepared.lines). days: since the line before it, for purchases."""
@@ -101,7 +104,9 @@ class Layout:
     def click_question(self, item_id: str, stats: Mapping[str, float] | None) -> Ids:
         return self._rendered(self.tasks["click"], item_id, Known(stats))
 
-    def question(self, task: str, item_id: str = "", known: Known | None = None, query: str | None = None) -> Question:
+    def question(
+        self, task: str, item_id: str = "", known: Known | None = None, query: str | None = None
+    ) -> Question:
         """A task's question in its trained wording, or in the words of `query`."""
         known = known or Known()
         chosen = self.tasks[task]
@@ -129,7 +134,12 @@ class Layout:
         where = f"pack {self.pack.name}, ask"
         item = self._item(item_id) if item_id else None
         return self._templates.ids(
-            self.pack.ask, where, item=item, query=as_data(query), shares=_shares(known.stats), words=self.pack.words
+            self.pack.ask,
+            where,
+            item=item,
+            query=as_data(query),
+            shares=_shares(known.stats),
+            words=self.pack.words,
         )
 
     def _rendered(self, task: Task, item_id: str, known: Known) -> Ids:
@@ -165,7 +175,9 @@ def _numbers(stats: Mapping[str, float] | None) -> dict[str, float | None]:
     if stats is None:
         return _Absent()
     return {
-        k: None if isinstance(v, float) and np.isnan(v) else v for k, v in stats.items() if isinstance(v, (int, float))
+        k: None if isinstance(v, float) and np.isnan(v) else v
+        for k, v in stats.items()
+        if isinstance(v, (int, float))
     }
 
 
@@ -178,4 +190,4 @@ class _Absent(dict[str, float | None]):
 
 def line_days(times: Sequence[int]) -> list[float | None]:
     """Days since the line before, None for the first. times: microseconds."""
-    return [None, *((b - a) / 86_400e6 for a, b in zip(times, times[1:], strict=False))]
+    return [None, *((b - a) / 86_400e6 for a, b in pairwise(times))]

@@ -62,7 +62,11 @@ def pack(prompts: Sequence[Sequence[int]]) -> Packed:
             length += len(rest)
         placed[i] = Placed(shared, start)
     return Packed(
-        np.concatenate(ids), np.concatenate(positions), np.concatenate(segments), np.concatenate(forks), placed
+        np.concatenate(ids),
+        np.concatenate(positions),
+        np.concatenate(segments),
+        np.concatenate(forks),
+        placed,
     )
 
 

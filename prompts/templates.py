@@ -19,13 +19,15 @@ class Data:
     """Text from a user or an item inside a template: it can be placed and tested for truth, not read or changed."""
 
     def __init__(self, text: str) -> None:
-        self.text = text
+        self._text = text  # the sandbox shows templates no name that begins with _
 
     def __bool__(self) -> bool:
-        return bool(self.text)
+        return bool(self._text)
 
     def __str__(self) -> str:
         raise TypeError("text from users and items can only be placed with {{ }}, not filtered or joined")
+
+    __repr__ = __str__
 
 
 def as_data(value: Any) -> Any:
@@ -61,6 +63,9 @@ def amount(number: float) -> str:
     return f"{number:.2f}" if abs(number) < 1 else f"{number:.1f}" if abs(number) < 10 else f"{number:.0f}"
 
 
+_END = Data(END)
+
+
 class Templates:
     """Renders templates to token ids through one Tokens."""
 
@@ -70,7 +75,7 @@ class Templates:
         self._environment = ImmutableSandboxedEnvironment(
             undefined=StrictUndefined, keep_trailing_newline=True, finalize=self._finalize, autoescape=False
         )
-        self._environment.globals = {"percent": percent, "amount": amount, "end": Data(END)}
+        self._environment.globals = {"percent": percent, "amount": amount, "end": _END}
         self._compiled: dict[str, Any] = {}
 
     def ids(self, template: str, where: str, **values: Any) -> tuple[int, ...]:
@@ -80,8 +85,10 @@ class Templates:
             if template not in self._compiled:
                 self._compiled[template] = self._environment.from_string(template)
             text = self._compiled[template].render(values)
-        except (TemplateError, TypeError, ValueError) as error:
-            raise UserError(f"The template does not render: {error}", where=where, cure="see docs/tasks.md") from error
+        except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
+            raise UserError(
+                f"The template does not render: {error}", where=where, cure="see docs/tasks.md"
+            ) from error
         out: list[int] = []
         for k, part in enumerate(MARK.split(text)):
             if k % 2:
@@ -92,6 +99,9 @@ class Templates:
 
     def _finalize(self, value: Any) -> Any:
         if isinstance(value, Data):
-            self._placed.append(self.tokens.literal(END) if value.text == END else self.tokens.data(value.text))
+            text = value._text
+            self._placed.append(self.tokens.literal(END) if value is _END else self.tokens.data(text))
             return f"\x00{len(self._placed) - 1}\x00"
+        if value is not None and not isinstance(value, (str, int, float)):
+            raise TypeError(f"a {type(value).__name__} cannot be placed: name one of its parts")
         return "" if value is None else value

@@ -1,11 +1,13 @@
 """Text to token ids, a piece at a time, so that ids never depend on what stands beside a piece."""
 
+import json
 from typing import Any, Protocol
 
 from genrec.titles import one_line
 
 MAX_DATA_TOKENS = 64  # a title or a query longer than this is cut: a history is made of many
 MAX_DATA_CHARACTERS = 2_000
+MAX_KNOWN = 500_000  # pieces remembered: a catalog's titles, not every query ever asked
 
 
 class Tokenizer(Protocol):
@@ -20,16 +22,18 @@ class Tokens:
     """Encodes pieces and remembers them.
 
     `literal` is for templates, `data` for what items and users say. Neither ever yields a control token: the
-    tokenizer is told to read `<|im_end|>` and its like as the characters they are.
+    tokenizer is told to read `<|im_end|>` and its like as the characters they are. That holds for a copy of it: the
+    tokenizer that was given still knows its control tokens.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
-        self._backend = tokenizer.backend_tokenizer
-        self._backend.encode_special_tokens = True
+        self._backend = _without_control(tokenizer.backend_tokenizer)
         self._known: dict[str, tuple[int, ...]] = {}
 
     def literal(self, text: str) -> tuple[int, ...]:
         if (ids := self._known.get(text)) is None:
+            if len(self._known) >= MAX_KNOWN:
+                self._known.clear()
             ids = tuple(self._backend.encode(text, add_special_tokens=False).ids)
             self._known[text] = ids
         return ids
@@ -40,3 +44,13 @@ class Tokens:
 
     def text(self, ids: Any) -> str:
         return str(self._backend.decode(list(ids), skip_special_tokens=False))
+
+
+def _without_control(backend: Any) -> Any:
+    """A copy that reads every added token, whether it is marked special or not (`<think>`), as its characters."""
+    facts = json.loads(backend.to_str())
+    for token in facts["added_tokens"]:
+        token["special"] = True
+    copy = type(backend).from_str(json.dumps(facts))
+    copy.encode_special_tokens = True
+    return copy
