@@ -190,4 +190,4 @@ class _Absent(dict[str, float | None]):
 
 def line_days(times: Sequence[int]) -> list[float | None]:
     """Days since the line before, None for the first. times: microseconds."""
-    return [None, *((b - a) / 86_400e6 for a, b in pairwise(times))]
+    return [None, *((b - a) / 86_400e6 for a, b in pairwise(times))][: len(times)]
