@@ -52,7 +52,7 @@ class Genrec:
         task = self._task(data, rows)
         if task in ("click", "convert") and self.query is None and "convert" in self.layout.tasks:
             return np.array([pair[task == "convert"] for pair in self._chain(data, rows)])
-        return self._asked(data, rows, [task])[task]
+        return np.asarray(self._asked(data, rows, [task])[task], dtype=np.float64)
 
     def predict_chain(self, data: Prepared, rows: Rows) -> ChainAnswer:
         pairs = np.array(self._chain(data, rows)).reshape(-1, 2)
@@ -63,7 +63,9 @@ class Genrec:
             self._trie = Trie({i: self.layout.item(i) for i in data.tables.items["item_id"].to_pylist()})
         lines = {user: part.item_id.to_numpy() for user, part in data.lines.groupby("user_id", sort=False)}
         lists = []
-        for example in tqdm(data.examples.iloc[rows].itertuples(), total=len(rows), desc="searching", leave=False):
+        for example in tqdm(
+            data.examples.iloc[rows].itertuples(), total=len(rows), desc="searching", leave=False
+        ):
             context = self.histories.context(example.user_id, example.point, self.with_stats)
             seen = set(lines.get(example.user_id, [])[: example.point])
             found = top_items(self.engine, tuple(context.tolist()), self._trie, k, seen, self.node_budget)
@@ -85,7 +87,9 @@ class Genrec:
         stats = data.stats[self.regime].iloc[rows].to_dict("records")
         asked = []
         for example, known in zip(data.examples.iloc[rows].itertuples(), stats, strict=True):
-            horizon, gap = (None if np.isnan(x) else float(x) for x in (example.horizon_days, example.gap_days))
+            horizon, gap = (
+                None if np.isnan(x) else float(x) for x in (example.horizon_days, example.gap_days)
+            )
             what = Known(known if self.with_stats else None, horizon, gap)
             asked.append(Row(example.user_id, example.point, example.item_id, what))
         query = None

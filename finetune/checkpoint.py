@@ -22,7 +22,7 @@ def mark_complete(path: Path) -> None:
     """Flush every file, then write the marker under another name and rename it: it is there whole or not at all."""
     hashes = {}
     for file in sorted(p for p in path.rglob("*") if p.is_file() and p.name != MARKER):
-        with open(file, "rb") as stream:
+        with file.open("rb") as stream:
             hashes[str(file.relative_to(path))] = hashlib.file_digest(stream, "sha256").hexdigest()
             os.fsync(stream.fileno())
     part = path / f".{MARKER}"
@@ -35,7 +35,7 @@ def is_complete(path: Path) -> bool:
     try:
         hashes = json.loads((path / MARKER).read_text())
         for name, expected in hashes.items():
-            with open(path / name, "rb") as stream:
+            with (path / name).open("rb") as stream:
                 if hashlib.file_digest(stream, "sha256").hexdigest() != expected:
                     return False
     except (OSError, ValueError):

@@ -8,7 +8,16 @@ import torch
 
 from prompts import attention
 
-ROW = ("input_ids", "position_ids", "segment", "fork", "read_place", "read_task", "read_target", "read_weight")
+ROW = (
+    "input_ids",
+    "position_ids",
+    "segment",
+    "fork",
+    "read_place",
+    "read_task",
+    "read_target",
+    "read_weight",
+)
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,22 @@ Run the same command again after a crash or Ctrl-C and it continues from the new
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("data", nargs="?", default="data/movielens-100k", help="a prepared folder (%(default)s)")
-    parser.add_argument("--recipe", default="demo-cpu", help="a shipped recipe or a path to your own (%(default)s)")
+    parser.add_argument(
+        "data", nargs="?", default="data/movielens-100k", help="a prepared folder (%(default)s)"
+    )
+    parser.add_argument(
+        "--recipe", default="demo-cpu", help="a shipped recipe or a path to your own (%(default)s)"
+    )
     parser.add_argument("--out", help="the run's folder (runs/DATA-RECIPE)")
-    parser.add_argument("--minutes", type=float, help="train about this long; turned into a step count by a probe")
+    parser.add_argument(
+        "--minutes", type=float, help="train about this long; turned into a step count by a probe"
+    )
     parser.add_argument("--steps", type=int, help="train exactly this many steps: replays a recorded run")
     parser.add_argument("--seed", type=int, help="of the data order, the adapter's start and the mixture")
     parser.add_argument("--report-to", help="tensorboard, wandb, mlflow: whatever TRL's trainer takes")
-    parser.add_argument("--restart", action="store_true", help="ignore the folder's checkpoints and step count")
+    parser.add_argument(
+        "--restart", action="store_true", help="ignore the folder's checkpoints and step count"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -19,7 +19,8 @@ from prompts.packing import pack
 @dataclass(frozen=True)
 class Read:
     """One place where the loss is taken: the token after `position` is to be `target`, among `answers` or, where those
-    are empty, among the whole vocabulary. task: its index in the mixture. weight: the inverse of the example's sampling rate."""
+    are empty, among the whole vocabulary. task: its index in the mixture. weight: the inverse of the
+    example's sampling rate."""
 
     position: int
     task: int
@@ -49,10 +50,14 @@ class Mixture:
 
     def __init__(self, data: Prepared, layout: Layout, histories: Histories, options: MixtureOptions) -> None:
         self.data, self.layout, self.histories, self.options = data, layout, histories, options
-        self.tasks: list[Task] = [t for t in layout.tasks.values() if t.kind != "text" and t.label["rule"] != "none"]
+        self.tasks: list[Task] = [
+            t for t in layout.tasks.values() if t.kind != "text" and t.label["rule"] != "none"
+        ]
         self._number = {task.name: k for k, task in enumerate(self.tasks)}
 
-    def rows(self, split: str, packed: bool = True, users: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+    def rows(
+        self, split: str, packed: bool = True, users: Sequence[str] | None = None
+    ) -> Iterator[dict[str, Any]]:
         """Rows for `datasets`: one a window (packed) or one a prompt. Windows come in a stable order."""
         for prompts in self.windows(split, users):
             yield from [packed_row(prompts)] if packed else [packed_row([p]) for p in prompts]

@@ -64,11 +64,15 @@ def load_recipe(name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
     path = Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
     if not path.exists():
         shipped = ", ".join(sorted(p.stem for p in FOLDER.glob("*.yaml")))
-        raise UserError(f"No recipe {name!r}", where=str(path), cure=f"use one of {shipped}, or a path to a YAML file")
+        raise UserError(
+            f"No recipe {name!r}", where=str(path), cure=f"use one of {shipped}, or a path to a YAML file"
+        )
     raw = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     known = {f.name for f in fields(Recipe)}
     if unknown := sorted(set(raw) - known):
-        raise UserError(f"Unknown field {unknown[0]!r}", where=str(path), cure=f"use one of: {', '.join(sorted(known))}")
+        raise UserError(
+            f"Unknown field {unknown[0]!r}", where=str(path), cure=f"use one of: {', '.join(sorted(known))}"
+        )
     if "lora" in raw:
         raw["lora"] = Lora(**raw["lora"])
     recipe = replace(Recipe(**{"name": path.stem, **raw}), **(changes or {}))
@@ -82,4 +86,6 @@ def _check(recipe: Recipe, where: str) -> None:
             raise UserError(f"{name} is {getattr(recipe, name)!r}", where=where, cure="give a number above 0")
     for name in ("stats_dropout", "paraphrase_share"):
         if not 0 <= getattr(recipe, name) <= 1:
-            raise UserError(f"{name} is {getattr(recipe, name)!r}", where=where, cure="give a share from 0 to 1")
+            raise UserError(
+                f"{name} is {getattr(recipe, name)!r}", where=where, cure="give a share from 0 to 1"
+            )

@@ -4,7 +4,7 @@ import hashlib
 import json
 import platform
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import transformers
 import trl
 from peft import LoraConfig
 from transformers import BitsAndBytesConfig
-from trl import SFTConfig
+from trl.trainer.sft_config import SFTConfig
 
 from finetune import checkpoint
 from finetune.budget import probe
@@ -28,7 +28,7 @@ from genrec.dataset import Prepared
 from genrec.errors import UserError
 from genrec.tables import written_whole
 from prompts import attention
-from prompts.adapter import AdapterCard, histories_of, layout_of
+from prompts.adapter import AdapterCard, histories_of, layout_of, prompts_hash
 from prompts.language_model import fingerprint, load_model, load_tokenizer
 
 ADAPTER = "adapter"
@@ -51,11 +51,18 @@ def train(data: Prepared, recipe: Recipe, out: Path, resume: bool = True) -> Pat
     trainer = build_trainer(recipe, mixture, rows, tokenizer, out)
     steps, probed = _steps(trainer, rows, recipe, out)
     trainer.args.max_steps = steps
-    print(f"{len(rows.train):,} windows, {steps:,} steps of {recipe.rows_per_step}; device {trainer.args.device}")
+    print(
+        f"{len(rows.train):,} windows, {steps:,} steps of {recipe.rows_per_step}; device {trainer.args.device}"
+    )
     start = time.time()
     trainer.train(resume_from_checkpoint=str(newest) if newest else None)
     trainer.evaluate()
-    facts = {**probed, "steps": steps, "seconds": time.time() - start, "resumed_from": newest.name if newest else None}
+    facts = {
+        **probed,
+        "steps": steps,
+        "seconds": time.time() - start,
+        "resumed_from": newest.name if newest else None,
+    }
     return export(trainer, data, recipe, layout, out, facts)
 
 
@@ -88,8 +95,20 @@ def build_rows(mixture: Mixture, recipe: Recipe, out: Path) -> Rows:
 
         starts = mixture.windows_of(split)
         if not len(starts):
-            raise UserError(f"No {split} examples", cure="look at `genrec data show`; the log may be too short to split")
-        key = repr((split, keep, recipe.packed, recipe.history_tokens, recipe.base, mixture.options, mixture.data.name))
+            raise UserError(
+                f"No {split} examples", cure="look at `genrec data show`; the log may be too short to split"
+            )
+        key = repr(
+            (
+                split,
+                keep,
+                recipe.packed,
+                recipe.history_tokens,
+                recipe.base,
+                mixture.options,
+                mixture.data.name,
+            )
+        )
         return datasets.Dataset.from_generator(
             generate, cache_dir=str(out / "cache"), fingerprint=hashlib.sha256(key.encode()).hexdigest()[:16]
         )
@@ -98,7 +117,9 @@ def build_rows(mixture: Mixture, recipe: Recipe, out: Path) -> Rows:
     return Rows(build("train", None), build("valid", recipe.valid_windows))
 
 
-def build_trainer(recipe: Recipe, mixture: Mixture, rows: Rows, tokenizer: Any, out: Path) -> SharedContextTrainer:
+def build_trainer(
+    recipe: Recipe, mixture: Mixture, rows: Rows, tokenizer: Any, out: Path
+) -> SharedContextTrainer:
     cuda = torch.cuda.is_available()
     torch.manual_seed(recipe.seed)
     model = load_model(recipe.base, recipe.dtype, _attention(recipe, cuda), **_quantized(recipe, cuda))
@@ -144,7 +165,9 @@ def build_trainer(recipe: Recipe, mixture: Mixture, rows: Rows, tokenizer: Any, 
             r=recipe.lora.rank,
             lora_alpha=recipe.lora.alpha,
             lora_dropout=recipe.lora.dropout,
-            target_modules=recipe.lora.targets if isinstance(recipe.lora.targets, str) else list(recipe.lora.targets),
+            target_modules=recipe.lora.targets
+            if isinstance(recipe.lora.targets, str)
+            else list(recipe.lora.targets),
             task_type="CAUSAL_LM",
         ),
         task_names=[task.name for task in mixture.tasks],
@@ -164,7 +187,9 @@ def _quantized(recipe: Recipe, cuda: bool) -> dict[str, Any]:
     if recipe.quantization == "none":
         return {}
     if not cuda:
-        raise UserError("4-bit training needs CUDA", where=f"recipe {recipe.name}", cure="use a bfloat16 recipe here")
+        raise UserError(
+            "4-bit training needs CUDA", where=f"recipe {recipe.name}", cure="use a bfloat16 recipe here"
+        )
     return {
         "quantization_config": BitsAndBytesConfig(
             load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
@@ -173,8 +198,10 @@ def _quantized(recipe: Recipe, cuda: bool) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _steps(trainer: SharedContextTrainer, rows: Rows, recipe: Recipe, out: Path) -> tuple[int, dict[str, Any]]:
-    """The run's step count: as given, or bought by the minutes, or by the epochs. Recorded, so that a resume keeps it."""
+def _steps(
+    trainer: SharedContextTrainer, rows: Rows, recipe: Recipe, out: Path
+) -> tuple[int, dict[str, Any]]:
+    """The run's step count: as given, bought by the minutes, or by the epochs. Recorded, so that a resume keeps it."""
     record = out / "steps.json"
     if recipe.steps is not None:
         return recipe.steps, {}
@@ -182,18 +209,27 @@ def _steps(trainer: SharedContextTrainer, rows: Rows, recipe: Recipe, out: Path)
         kept = json.loads(record.read_text())
         return kept["steps"], kept
     if recipe.minutes is None:
-        facts: dict[str, Any] = {"steps": max(round(recipe.epochs * len(rows.train) / recipe.rows_per_step), 1)}
+        facts: dict[str, Any] = {
+            "steps": max(round(recipe.epochs * len(rows.train) / recipe.rows_per_step), 1)
+        }
     else:
         picked = np.random.default_rng(0).choice(len(rows.train), min(24, len(rows.train)), replace=False)
         found = probe(trainer, [rows.train[int(i)] for i in picked], recipe.minutes, recipe.rows_per_step)
-        print(f"probe: {1 / found.seconds_per_token:,.0f} tokens/s, {recipe.minutes:g} minutes buy {found.steps} steps")
+        print(
+            f"probe: {1 / found.seconds_per_token:,.0f} tokens/s, {recipe.minutes:g} minutes buy {found.steps} steps"
+        )
         facts = asdict(found)
     record.write_text(json.dumps(facts))
     return facts["steps"], facts
 
 
 def export(
-    trainer: SharedContextTrainer, data: Prepared, recipe: Recipe, layout: Any, out: Path, facts: dict[str, Any]
+    trainer: SharedContextTrainer,
+    data: Prepared,
+    recipe: Recipe,
+    layout: Any,
+    out: Path,
+    facts: dict[str, Any],
 ) -> Path:
     """The adapter folder, written whole: safetensors weights, PEFT's config, the card, a README."""
     history = trainer.state.log_history
@@ -205,7 +241,7 @@ def export(
         tasks=[json.loads(json.dumps(asdict(task))) for task in data.tasks.values()],
         history={"tokens": recipe.history_tokens, "policy": "all"},
         regime=recipe.regime,
-        data={"name": data.name, "train_end": data.train_end, "prompts": _prompts_hash(layout)},
+        data={"name": data.name, "train_end": data.train_end, "prompts": prompts_hash(layout)},
         training={
             **facts,
             "recipe": json.loads(json.dumps(asdict(recipe))),
@@ -223,23 +259,14 @@ def export(
     return out / ADAPTER
 
 
-def _prompts_hash(layout: Any) -> str:
-    """Changes with any word of the pack or a task."""
-    words = repr((layout.pack, sorted((n, t) for n, t in layout.tasks.items())))
-    return hashlib.sha256(words.encode()).hexdigest()[:16]
-
-
 def _model_card(card: AdapterCard) -> str:
     tasks = ", ".join(task["name"] for task in card.tasks)
     losses = "\n".join(f"| {name} | {value:.4f} |" for name, value in card.metrics.items())
     return (
-        f"# genrec adapter\n\nA LoRA adapter for `{card.base['name']}`, trained on `{card.data['name']}` for: {tasks}.\n"
+        "# genrec adapter\n\n"
+        f"A LoRA adapter for `{card.base['name']}`, trained on `{card.data['name']}` for: {tasks}.\n"
         f"{card.training['steps']:,} steps, seed {card.training['recipe']['seed']}; statistics: {card.regime}; history "
         f"window: {card.history['tokens']} tokens. `genrec.json` holds the rest: prompts, recipe, learning curve, "
         f"calibration.\n\n| validation | value |\n|---|---|\n{losses}\n\n"
         "Probabilities are read from token logits and hold for prompts written by genrec's layout only.\n"
     )
-
-
-def seeded(recipe: Recipe, seed: int) -> Recipe:
-    return replace(recipe, seed=seed)

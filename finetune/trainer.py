@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
 from tqdm import tqdm
-from trl import SFTTrainer
+from trl.trainer.sft_trainer import SFTTrainer
 
 from finetune import checkpoint
 from finetune.collate import forward_inputs
@@ -21,7 +21,7 @@ def _keep_activations_as_they_are(model: torch.nn.Module) -> None:
     """
     for module in model.modules():
         if isinstance(module, BaseTunerLayer):
-            module.cast_input_dtype_enabled = False
+            setattr(module, "cast_input_dtype_enabled", False)  # noqa: B010 (mypy takes a module's attributes for tensors)
 
 
 class SharedContextTrainer(SFTTrainer):
@@ -30,6 +30,8 @@ class SharedContextTrainer(SFTTrainer):
     Only read places go through the LM head. Each task has its own denominator, counted over the whole optimizer step,
     so the loss does not depend on how prompts fell into rows.
     """
+
+    model: Any  # PEFT's, which transformers types as "a model, a module or none"
 
     def __init__(
         self,
@@ -65,7 +67,9 @@ class SharedContextTrainer(SFTTrainer):
             loss = (self.task_weights * means).sum()
         else:
             share = (counts / totals.clamp(min=1)) * (totals > 0)  # the penalty once a step, not once a row
-            loss = (self.task_weights * (torch.exp(-self.log_variance) * means + share * self.log_variance)).sum()
+            loss = (
+                self.task_weights * (torch.exp(-self.log_variance) * means + share * self.log_variance)
+            ).sum()
         return loss * self.accelerator.num_processes if num_items_in_batch is not None else loss
 
     def task_sums(self, model: Any, inputs: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -76,19 +80,28 @@ class SharedContextTrainer(SFTTrainer):
         forward = forward_inputs(inputs, config._attn_implementation, dtype)
         logits = model(**forward, logits_to_keep=places, use_cache=False).logits[0]
         return task_sums(
-            logits[back], inputs["read_task"][0], inputs["read_target"][0], inputs["read_weight"][0], self.task_answers
+            logits[back],
+            inputs["read_task"][0],
+            inputs["read_target"][0],
+            inputs["read_weight"][0],
+            self.task_answers,
         )
 
-    def _get_num_items_in_batch(self, batch_samples: list[dict[str, Any]], device: torch.device) -> torch.Tensor:
+    def _get_num_items_in_batch(
+        self, batch_samples: list[dict[str, Any]], device: torch.device
+    ) -> torch.Tensor:
         """(T,) weights of each task's reads over the whole optimizer step and all processes."""
         counts = torch.zeros(len(self.task_names), device=device)
         for batch in batch_samples:
             counts.index_add_(0, batch["read_task"][0].to(device), batch["read_weight"][0].to(device).float())
-        return self.accelerator.reduce(counts, reduction="sum")
+        total: torch.Tensor = self.accelerator.reduce(counts, reduction="sum")
+        return total
 
     def _log_tasks(self, sums: torch.Tensor, counts: torch.Tensor, tokens: int) -> None:
         """Running totals since the last log, turned into one loss per task there."""
-        kept = self.__dict__.setdefault("_since_log", torch.zeros(2, len(self.task_names), device=sums.device))
+        kept = self.__dict__.setdefault(
+            "_since_log", torch.zeros(2, len(self.task_names), device=sums.device)
+        )
         if self.model.training:
             kept += torch.stack([sums.detach(), counts])
             self._total_train_tokens += tokens
@@ -103,7 +116,9 @@ class SharedContextTrainer(SFTTrainer):
         logs["num_tokens"] = self._total_train_tokens
         super().log(logs, start_time)
 
-    def evaluate(self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval") -> dict[str, float]:
+    def evaluate(
+        self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval"
+    ) -> dict[str, float]:
         """Loss per task over the evaluation rows, each task's reads weighed alike."""
         rows = self.get_eval_dataloader(eval_dataset)
         self.model.eval()
@@ -125,11 +140,11 @@ class SharedContextTrainer(SFTTrainer):
         """TRL's checkpoint without its model card, then the marker that makes it count, then the rotation."""
         super(SFTTrainer, self)._save_checkpoint(model, trial)
         if self.args.should_save:
-            folder = checkpoint.folder(self.args.output_dir, self.state.global_step)
+            folder = checkpoint.folder(str(self.args.output_dir), self.state.global_step)
             if self.log_variance is not None:
                 checkpoint.save_log_variance(folder, self.log_variance)
             checkpoint.mark_complete(folder)
-            checkpoint.rotate(self.args.output_dir)
+            checkpoint.rotate(str(self.args.output_dir))
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         super()._load_from_checkpoint(resume_from_checkpoint, model)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from genrec import labels, lines, splits
+from genrec import labels, lines, splits, statistics_store
 from genrec.durations import microseconds
 from genrec.errors import UserError
 from genrec.point_in_time import VISIT_COLUMNS, replay, visits
@@ -21,6 +21,7 @@ from genrec.tasks import Task, task_from
 
 REGIMES = ("running", "frozen")
 FORMAT = 1
+LATEST = "statistics_latest.npz"
 
 
 @dataclass
@@ -37,6 +38,8 @@ class Prepared:
     examples: pd.DataFrame
     stats: dict[str, pd.DataFrame]
     train_end: int
+    latest: Statistics | None = None  # after the log's last fact; read from `folder` when first asked for
+    folder: Path | None = None
 
     @property
     def name(self) -> str:
@@ -46,6 +49,17 @@ class Prepared:
         """Row numbers of one task's examples in one split, in time order."""
         chosen = (self.examples.task == task) & (self.examples.split == split)
         return np.flatnonzero(chosen.to_numpy())
+
+    def statistics_now(self) -> Statistics:
+        """What is known after the whole log: what a question asked today may say."""
+        if self.latest is None:
+            if self.folder is None:
+                raise UserError(
+                    "This data set has no latest statistics", where=self.name, cure="prepare it again"
+                )
+            path = self.folder / "prepared" / LATEST
+            self.latest = statistics_store.load(path, categories(self.tables))
+        return self.latest
 
     def save(self, folder: Path) -> None:
         """Write `tables/` and `prepared/`, both whole or neither."""
@@ -57,6 +71,7 @@ class Prepared:
                 self.stats[regime].to_parquet(part / f"statistics_{regime}.parquet")
             _write_yaml(part / "tasks.yaml", [_plain(task) for task in self.tasks.values()])
             _write_yaml(part / "reading.yaml", _plain(self.reading))
+            statistics_store.save(self.statistics_now(), part / LATEST)
             (part / "prepared.json").write_text(json.dumps({"format": FORMAT, "train_end": self.train_end}))
 
     @classmethod
@@ -81,6 +96,7 @@ class Prepared:
             examples=pd.read_parquet(part / "examples.parquet"),
             stats={regime: pd.read_parquet(part / f"statistics_{regime}.parquet") for regime in REGIMES},
             train_end=facts["train_end"],
+            folder=folder,
         )
 
 
@@ -123,7 +139,7 @@ def prepare(loaded: Loaded, tasks: dict[str, Task]) -> tuple[Prepared, Statistic
         history[column] = values
     prepared = Prepared(
         reading=loaded.reading, tables=loaded.tables, tasks=tasks, lines=history, examples=examples, stats=stats,
-        train_end=train_end,
+        train_end=train_end, latest=final,
     )  # fmt: skip
     return prepared, final
 

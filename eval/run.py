@@ -1,0 +1,174 @@
+"""One evaluation, read down the page: ours trained and untrained, the baselines, pairs, calibration, reports."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from eval import harness
+from eval.answers import CTCVR
+from eval.harness import Ask, Evaluation
+from eval.lineup import lineup
+from eval.ours import Genrec
+from eval.recommender import Recommender
+from eval.report import write_report
+from eval.results_file import write_result
+from eval.store import Store
+from genrec.dataset import Prepared
+from prompts.adapter import AdapterCard, histories_of, layout_of
+from prompts.language_model import fingerprint, load_tokenizer
+from serve.served import Served, open_adapter
+from serve.torch_engine import load
+
+OURS, UNTRAINED, WITHOUT = "genrec", "genrec untrained", "genrec without statistics"
+
+
+@dataclass(frozen=True)
+class Options:
+    """rows: test examples sampled per task, by whole users (None: all); list_rows: the same of the next item, which
+    costs a catalog search each. ask: measure wordings kept out of training."""
+
+    tasks: tuple[str, ...] = ()
+    rows: int | None = None
+    list_rows: int | None = 500
+    regime: str = "running"
+    baselines: bool = True
+    untrained: bool = True
+    without_stats: bool = False
+    ask: bool = True
+    seed: int = 0
+
+
+def evaluate(adapter: Path, data: Prepared, options: Options, out: Path) -> list[dict[str, Any]]:
+    """Measure, write one JSON a model and task, the reports, and the calibration into the adapter's card."""
+    served = open_adapter(adapter, data)
+    mark = fingerprint_of(adapter)
+    contestants: list[Recommender] = [Genrec(OURS, served.layout, served.histories, served.engine, mark)]
+    if options.without_stats:
+        contestants.append(
+            Genrec(WITHOUT, served.layout, served.histories, served.engine, mark, with_stats=False)
+        )
+    if options.untrained:
+        contestants.append(untrained(served.card, data))
+    store = Store(out / "answers")
+    results: list[dict[str, Any]] = []
+    calibration: dict[str, Any] = {}
+    for task in options.tasks or harness.tasks(data):
+        done = _task(task, contestants, data, options, store)
+        for evaluation in done[1:]:
+            pairs = harness.compare(done[0].answers, evaluation.answers)
+            done[0].result["paired"] += [{"against": evaluation.result["model"], **pair} for pair in pairs]
+        calibration |= _lines(task, done[0])
+        for evaluation in done:
+            name = f"{data.name}-{task}-{evaluation.result['model'].replace(' ', '-').replace('/', '-')}.json"
+            results.append(write_result(_about_training(evaluation.result, served.card), out / name))
+    asked = ask_gap(served, data, options, store, mark) if options.ask else {}
+    _into_card(adapter, calibration, asked)
+    write_report(results, out, learning=learning(served.card), title=f"genrec on {data.name}", ours=[OURS])
+    return results
+
+
+def _task(
+    task: str, contestants: Sequence[Recommender], data: Prepared, options: Options, store: Store
+) -> list[Evaluation]:
+    """Ours first, then the others; a baseline is fitted here, and forgotten."""
+    kind = "item" if task != CTCVR and data.tasks[task].kind == "item" else "binary"
+    sample = options.list_rows if kind == "item" else options.rows
+    ask = Ask(task, regime=options.regime, rows=sample, valid_rows=options.rows, seed=options.seed)
+    makers = lineup(data, task, options.seed) if options.baselines else []
+    done = []
+    for maker in [*[lambda c=c: c for c in contestants], *makers]:
+        recommender = maker()
+        print(f"{task}: {recommender.name}", flush=True)
+        recommender.fit(data, options.regime)
+        done.append(harness.evaluate(recommender, data, ask, store))
+    return done
+
+
+def untrained(card: AdapterCard, data: Prepared) -> Genrec:
+    """The base model with the same prompts."""
+    name = card.base["name"]
+    layout = layout_of(data, load_tokenizer(name), card.pack, card.task_objects())
+    histories = histories_of(data, layout, card.history["tokens"])
+    return Genrec(
+        UNTRAINED, layout, histories, load(name, card.dtype), fingerprint(name) + card.data["prompts"]
+    )
+
+
+def fingerprint_of(adapter: Path) -> str:
+    """Of the adapter's weights and of the prompts and window they were trained with; not of what eval adds."""
+    import hashlib
+
+    card = AdapterCard.load(adapter)
+    weights = hashlib.sha256((adapter / "adapter_model.safetensors").read_bytes()).hexdigest()
+    return f"{weights} {card.base} {card.data['prompts']} {card.history} {card.dtype}"
+
+
+def ask_gap(served: Served, data: Prepared, options: Options, store: Store, mark: str) -> dict[str, Any]:
+    """Per task with wordings kept out of training: AUC in the trained wording and in the worst of those."""
+    found = {}
+    ask = Ask(
+        "", split="valid", regime=options.regime, rows=options.rows or 2000, seed=options.seed, repeats=200
+    )
+    for task in served.layout.tasks.values():
+        if task.kind != "binary" or not task.held_out or task.given is not None:
+            continue
+        own = harness.evaluate(
+            Genrec(OURS, served.layout, served.histories, served.engine, mark),
+            data,
+            replace(ask, task=task.name),
+            store,
+        )
+        scores = {}
+        for wording in task.held_out:
+            asked = Genrec("ask", served.layout, served.histories, served.engine, mark, query=wording)
+            print(f"{task.name}: asked as {wording!r}", flush=True)
+            done = harness.evaluate(asked, data, replace(ask, task=task.name), store)
+            scores[wording] = done.result["metrics"]["auc"]["value"]
+        trained, held_out = own.result["metrics"]["auc"]["value"], min(scores.values())
+        found[task.name] = {
+            "trained": trained, "held_out": held_out, "wordings": scores, "n": own.result["n"],
+            "within": bool(trained - held_out <= 0.01),
+        }  # fmt: skip
+    return found
+
+
+def _lines(task: str, ours: Evaluation) -> dict[str, Any]:
+    """The calibration to keep with the adapter: a chain's from ctcvr, other binary tasks' own."""
+    calibrated = ours.result.get("calibrated")
+    if calibrated is None:
+        return {}
+    if task == CTCVR:
+        return {name: calibrated["line"][name] for name in ("click", "convert")}
+    return {} if task in ("click", "convert") else {task: calibrated["line"]}
+
+
+def _into_card(adapter: Path, calibration: dict[str, Any], asked: dict[str, Any]) -> None:
+    card = AdapterCard.load(adapter)
+    metrics = {**card.metrics, "ask": {**card.metrics.get("ask", {}), **asked}}
+    replace(card, calibration={**card.calibration, **calibration}, metrics=metrics).save(adapter)
+
+
+def _about_training(result: dict[str, Any], card: AdapterCard) -> dict[str, Any]:
+    if result["model"] not in (OURS, WITHOUT):
+        return result
+    training = {k: v for k, v in card.training.items() if k not in ("log", "machine", "versions")}
+    return {**result, "seed": card.training["recipe"]["seed"], "training": training}
+
+
+def learning(card: AdapterCard) -> list[dict[str, Any]]:
+    """The learning curve of the training log, as the report draws it."""
+    points = []
+    for entry in card.training.get("log", []):
+        loss = {k.removeprefix("loss_"): v for k, v in entry.items() if k.startswith("loss_")}
+        if loss and "step" in entry:
+            points.append(
+                {
+                    "step": entry["step"],
+                    "tokens": entry.get("num_tokens", 0),
+                    "seconds": entry.get("seconds"),
+                    "loss": loss,
+                }
+            )
+    return json.loads(json.dumps(points))  # type: ignore[no-any-return]

@@ -1,0 +1,99 @@
+"""An adapter opened on a data set: everything that answers a request, loaded once."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from genrec.calibration import Calibration
+from genrec.dataset import Prepared
+from genrec.errors import UserError
+from genrec.statistics import COLUMNS
+from prompts.adapter import AdapterCard, histories_of, layout_of, prompts_hash
+from prompts.history import Histories
+from prompts.language_model import fingerprint, load_tokenizer
+from prompts.layout import Known, Layout
+from prompts.trie import Trie
+from serve.engine import Engine
+from serve.predictor import Predictor, Row
+from serve.search import Found, top_items
+from serve.torch_engine import load
+
+
+@dataclass
+class Served:
+    """card: what the adapter says of itself. calibrated: whether predictor's probabilities are."""
+
+    card: AdapterCard
+    data: Prepared
+    layout: Layout
+    histories: Histories
+    engine: Engine
+    predictor: Predictor
+
+    @cached_property
+    def trie(self) -> Trie:
+        """The whole catalog."""
+        ids = self.data.tables.items["item_id"].to_pylist()
+        return Trie({item: self.layout.item(item) for item in ids})
+
+    @cached_property
+    def _lines(self) -> dict[str, np.ndarray]:
+        return {u: np.asarray(at) for u, at in self.data.lines.groupby("user_id", sort=False).indices.items()}
+
+    def point(self, user_id: str) -> int:
+        """All of the user's lines: 0 for one who is new."""
+        return len(self._lines.get(user_id, ()))
+
+    def seen(self, user_id: str) -> set[str]:
+        return set(self.data.lines.item_id.iloc[self._lines.get(user_id, [])])
+
+    def row(self, user_id: str, item_id: str) -> Row:
+        """A question about an item, asked after the whole log."""
+        stats = dict(zip(COLUMNS, self.data.statistics_now().read(user_id, item_id).tolist(), strict=True))
+        return Row(user_id, self.point(user_id), item_id, Known(stats))
+
+    def return_row(self, user_id: str, task: str) -> Row | None:
+        """The question asked when the user's last session was over; None for one who is new."""
+        examples = self.data.examples
+        mine = np.flatnonzero((examples.task == task).to_numpy() & (examples.user_id == user_id).to_numpy())
+        if not len(mine):
+            return None
+        last = examples.iloc[mine[-1]]
+        stats = self.data.stats["running"].iloc[mine[-1]].to_dict()
+        gap = None if np.isnan(last.gap_days) else float(last.gap_days)
+        return Row(user_id, int(last.point), "", Known(stats, float(last.horizon_days), gap))
+
+    def recommend(self, user_id: str, k: int) -> Found:
+        """The k items most likely to be next, of all that she has not touched: exact."""
+        context = tuple(self.histories.context(user_id, self.point(user_id)).tolist())
+        return top_items(self.engine, context, self.trie, k, exclude=self.seen(user_id))
+
+
+def open_adapter(folder: Path, data: Prepared, base: str = "") -> Served:
+    """Open an adapter (merged into its base) on the data set that it serves. base: where its model is kept here."""
+    card = AdapterCard.load(folder)
+    name = base or card.base["name"]
+    card.check_base(name, fingerprint(name), folder)
+    layout = layout_of(data, load_tokenizer(name), card.pack, card.task_objects())
+    if (now := prompts_hash(layout)) != card.data["prompts"]:
+        raise UserError(
+            f"The prompts have changed since the adapter was trained ({card.data['prompts']} then, {now} now)",
+            where=str(folder),
+            cure="train it again, or bring back the pack and tasks it was trained with",
+        )
+    histories = histories_of(data, layout, card.history["tokens"])
+    engine = load(name, card.dtype, folder)
+    lines = {task: Calibration.from_json(raw) for task, raw in card.calibration.items()}
+    return Served(card, data, layout, histories, engine, Predictor(layout, histories, engine, lines))
+
+
+def newest_adapter(runs: Path) -> Path:
+    """The adapter that was finished last under a folder of runs."""
+    found = sorted(runs.glob("*/adapter/genrec.json"), key=lambda p: p.stat().st_mtime)
+    if not found:
+        raise UserError(
+            "There is no adapter yet", where=str(runs), cure="run `genrec train`, or name one with --adapter"
+        )
+    return found[-1].parent
