@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from eval import harness
-from eval.answers import CTCVR
+from eval.answers import CTCVR, asked
 from eval.harness import Ask, Evaluation
 from eval.lineup import lineup
 from eval.ours import Genrec
@@ -54,7 +54,7 @@ def evaluate(adapter: Path, data: Prepared, options: Options, out: Path) -> list
     store = Store(out / "answers")
     results: list[dict[str, Any]] = []
     calibration: dict[str, Any] = {}
-    for task in options.tasks or harness.tasks(data):
+    for task in options.tasks or measurable(data):
         done = _task(task, contestants, data, options, store)
         for evaluation in done[1:]:
             pairs = harness.compare(done[0].answers, evaluation.answers)
@@ -63,10 +63,21 @@ def evaluate(adapter: Path, data: Prepared, options: Options, out: Path) -> list
         for evaluation in done:
             name = f"{data.name}-{task}-{evaluation.result['model'].replace(' ', '-').replace('/', '-')}.json"
             results.append(write_result(_about_training(evaluation.result, served.card), out / name))
-    asked = ask_gap(served, data, options, store, mark) if options.ask else {}
-    _into_card(adapter, calibration, asked)
+    worth = ask_gap(served, data, options, store, mark) if options.ask else {}
+    _into_card(adapter, calibration, worth)
     write_report(results, out, learning=learning(served.card), title=f"genrec on {data.name}", ours=[OURS])
     return results
+
+
+def measurable(data: Prepared) -> list[str]:
+    """The tasks with examples to judge by; says which have none."""
+    found = []
+    for task in harness.tasks(data):
+        if len(asked(data, task, "test").rows):
+            found.append(task)
+        else:
+            print(f"{task}: no examples in the test split (their windows may run past its end); left out")
+    return found
 
 
 def _task(
@@ -114,6 +125,8 @@ def ask_gap(served: Served, data: Prepared, options: Options, store: Store, mark
     for task in served.layout.tasks.values():
         if task.kind != "binary" or not task.held_out or task.given is not None:
             continue
+        if not len(asked(data, task.name, ask.split).rows):
+            continue
         own = harness.evaluate(
             Genrec(OURS, served.layout, served.histories, served.engine, mark),
             data,
@@ -122,9 +135,9 @@ def ask_gap(served: Served, data: Prepared, options: Options, store: Store, mark
         )
         scores = {}
         for wording in task.held_out:
-            asked = Genrec("ask", served.layout, served.histories, served.engine, mark, query=wording)
+            free = Genrec("ask", served.layout, served.histories, served.engine, mark, query=wording)
             print(f"{task.name}: asked as {wording!r}", flush=True)
-            done = harness.evaluate(asked, data, replace(ask, task=task.name), store)
+            done = harness.evaluate(free, data, replace(ask, task=task.name), store)
             scores[wording] = done.result["metrics"]["auc"]["value"]
         trained, held_out = own.result["metrics"]["auc"]["value"], min(scores.values())
         found[task.name] = {
@@ -135,13 +148,13 @@ def ask_gap(served: Served, data: Prepared, options: Options, store: Store, mark
 
 
 def _lines(task: str, ours: Evaluation) -> dict[str, Any]:
-    """The calibration to keep with the adapter: a chain's from ctcvr, other binary tasks' own."""
+    """The calibration to keep with the adapter; ctcvr, which comes last, brings that of the whole chain."""
     calibrated = ours.result.get("calibrated")
     if calibrated is None:
         return {}
     if task == CTCVR:
         return {name: calibrated["line"][name] for name in ("click", "convert")}
-    return {} if task in ("click", "convert") else {task: calibrated["line"]}
+    return {task: calibrated["line"]}
 
 
 def _into_card(adapter: Path, calibration: dict[str, Any], asked: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """Small things to train on: a tiny random language model on disk, and a simulated shop prepared in memory."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -40,7 +41,11 @@ def save_tiny_model(folder: Path, architecture: str = "llama") -> Path:
     return folder
 
 
-def tiny_shop(users: int = 40, items: int = 30, days: int = 20) -> Prepared:
+def tiny_shop(users: int = 40, items: int = 30, days: int = 20, train: float = 0.8) -> Prepared:
     loaded = load(users=users, items=items, days=days, seed=0)
+    rest = (1 - train) / 2
+    loaded = loaded._replace(
+        reading=replace(loaded.reading, split={"by": "time", "fractions": [train, rest, rest]})
+    )
     tasks = load_tasks([TASKS], loaded.reading.tasks, loaded.reading.labels)
     return prepare(loaded, tasks)[0]

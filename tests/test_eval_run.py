@@ -1,0 +1,135 @@
+"""The main job on a small scale: train, evaluate beside the baselines, open the adapter, ask it."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from training_fixtures import save_tiny_model, tiny_shop
+
+from eval.run import Options, evaluate
+from finetune.recipe import Recipe
+from finetune.run import train
+from genrec.cli import main
+from genrec.dataset import Prepared
+from prompts.adapter import AdapterCard
+from serve.served import Served, newest_adapter, open_adapter
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as a user has it: data/simulator and runs/small/adapter."""
+    root = tmp_path_factory.mktemp("work")
+    tiny_shop(users=60, items=30, days=60, train=0.5).save(root / "data" / "simulator")
+    recipe = Recipe(
+        name="small", base=str(save_tiny_model(root / "base")), dtype="float32", history_tokens=160, rows_per_step=2,
+        steps=8, evaluate_every=4, valid_windows=4, warmup_steps=0, learning_rate=1e-2,
+    )  # fmt: skip
+    train(Prepared.load(root / "data" / "simulator"), recipe, root / "runs" / "small")
+    return root
+
+
+@pytest.fixture(scope="module")
+def data(place: Path) -> Prepared:
+    return Prepared.load(place / "data" / "simulator")
+
+
+@pytest.fixture(scope="module")
+def served(place: Path, data: Prepared) -> Served:
+    return open_adapter(newest_adapter(place / "runs"), data)
+
+
+@pytest.fixture(scope="module")
+def evaluated(place: Path, data: Prepared) -> Path:
+    """eval/ beside the adapter, after `genrec eval` on a sample."""
+    adapter = newest_adapter(place / "runs")
+    options = Options(rows=150, list_rows=10, without_stats=True)
+    evaluate(adapter, data, options, adapter.parent / "eval")
+    return adapter.parent / "eval"
+
+
+def test_an_evaluation_holds_every_task_beside_its_baselines(evaluated: Path) -> None:
+    results = [json.loads(p.read_text()) for p in evaluated.glob("*.json") if p.name != "report.json"]
+    models = {(r["task"], r["model"]) for r in results}
+    for task in ("click", "convert", "ctcvr", "return"):
+        assert {(task, name) for name in ("genrec", "genrec untrained", "LightGBM", "prior")} <= models
+    assert {("next", "item-kNN"), ("next", "popularity"), ("next", "genrec")} <= models
+    ours = next(r for r in results if (r["task"], r["model"]) == ("click", "genrec"))
+    assert {p["against"] for p in ours["paired"]} >= {
+        "LightGBM",
+        "genrec untrained",
+        "genrec without statistics",
+    }
+    assert ours["training"]["steps"] == 8
+    assert ours["sampled"] is True
+
+
+def test_a_report_in_three_forms(evaluated: Path) -> None:
+    page = (evaluated / "report.html").read_text()
+    assert "<svg" in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert "LightGBM" in (evaluated / "report.md").read_text()
+
+
+def test_calibration_and_the_worth_of_free_wordings_go_into_the_adapter(evaluated: Path, place: Path) -> None:
+    card = AdapterCard.load(evaluated.parent / "adapter")
+    assert set(card.calibration) >= {"click", "convert"}
+    assert "click" in card.metrics["ask"]
+    assert isinstance(card.metrics["ask"]["click"]["within"], bool)
+
+
+def test_the_chain_holds_for_calibrated_answers(evaluated: Path, data: Prepared) -> None:
+    served = open_adapter(evaluated.parent / "adapter", data)
+    rows = [
+        served.row(user, item) for user in ("0", "1", "stranger") for item in list(served.layout.items)[:20]
+    ]
+    found = served.predictor.predict(rows, ["click", "convert"])
+    assert (found["ctcvr"] <= found["click"]).all()
+    assert np.isfinite(found["ctcvr"]).all()
+
+
+def test_cold_users_items_and_empty_histories_are_scored(served: Served) -> None:
+    found = served.predictor.predict([served.row("stranger", "no such item")], ["click", "convert"])
+    assert 0 < found["ctcvr"][0] <= found["click"][0] < 1
+    assert len(served.recommend("stranger", 3).items) == 3
+
+
+def test_recommendations_are_exact_and_leave_out_what_was_seen(served: Served) -> None:
+    user = str(served.data.lines.user_id.iloc[0])
+    found = served.recommend(user, 5)
+    assert found.exact
+    assert not {item for item, _ in found.items} & served.seen(user)
+    assert set(dict(found.items)) <= set(served.layout.items)
+
+
+def test_the_commands_answer(
+    place: Path, served: Served, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(place)
+    user, items = str(served.data.lines.user_id.iloc[0]), ",".join(list(served.layout.items)[:3])
+    assert main(["predict", "--user", user, "--items", items, "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert len(answer["items"]) == 3
+    assert all(0 < row["ctcvr"] <= row["click"] < 1 for row in answer["items"])
+    assert main(["recommend", "--user", user, "-k", "4"]) == 0
+    assert "exact over 30 titles" in capsys.readouterr().out
+    assert main(["ask", "Is it for them?", "--user", user, "--item", items.split(",")[0]]) == 0
+    assert "yes: 0." in capsys.readouterr().out
+
+
+def test_an_adapter_of_another_base_or_other_prompts_is_refused(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(place)
+    adapter = tmp_path / "adapter"
+    shutil.copytree(newest_adapter(place / "runs"), adapter)
+    card = json.loads((adapter / "genrec.json").read_text())
+    for change, message in (
+        ({"base": {**card["base"], "fingerprint": "0" * 64}}, "was trained on"),
+        ({"data": {**card["data"], "prompts": "0" * 16}}, "prompts have changed"),
+        ({"base": {"name": "org/not-there", "fingerprint": ""}}, "Cannot load the model"),
+    ):
+        (adapter / "genrec.json").write_text(json.dumps({**card, **change}))
+        assert main(["predict", "--user", "1", "--items", "1", "--adapter", str(adapter)]) == 2
+        assert message in capsys.readouterr().err
