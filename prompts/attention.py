@@ -1,11 +1,14 @@
 """Attention over packed prompts: the branch mask, exact chunked attention for CPUs, the same rule for FlexAttention."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from transformers import AttentionInterface
+
+from genrec.errors import UserError
 
 NAME = "shared_context"  # the attn_implementation under which transformers models find it
 CHUNK = 256  # query rows at a time
@@ -32,8 +35,8 @@ def mask_mod(segment: torch.Tensor, fork: torch.Tensor) -> Any:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Query rows [start, stop) look at keys [0, shared) and [own, stop); bias (rows, keys) is 0 or -inf, None if all
-    of them are visible. Key indices count `past` cached tokens first."""
+    """Query rows [start, stop) look at keys [0, shared) and [own, stop); bias (rows, keys) is 0 or -inf.
+    Key indices count `past` cached tokens first."""
 
     start: int
     stop: int
@@ -42,7 +45,13 @@ class Chunk:
     bias: torch.Tensor
 
 
-def plan(segment: np.ndarray, fork: np.ndarray, past: int = 0, dtype: torch.dtype = torch.float32) -> list[Chunk]:
+def plan(
+    segment: np.ndarray,
+    fork: np.ndarray,
+    past: int = 0,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | None = None,
+) -> list[Chunk]:
     """Cut L packed rows into chunks of about CHUNK rows, each with only the keys that some row of it sees.
 
     past: trunk tokens whose keys and values are cached; rows of the trunk continue it, forks count from its start.
@@ -56,7 +65,9 @@ def plan(segment: np.ndarray, fork: np.ndarray, past: int = 0, dtype: torch.dtyp
         sees_shared = np.arange(shared)[None, :] < fork[rows, None]
         sees_own = (segment[rows][:, None] == segment[rows][None, :]) & (rows[None, :] <= rows[:, None])
         bias = np.where(np.concatenate([sees_shared, sees_own], axis=1), 0.0, -np.inf)
-        chunks.append(Chunk(start, stop, shared, past + start, torch.tensor(bias, dtype=dtype)))
+        chunks.append(
+            Chunk(start, stop, shared, past + start, torch.tensor(bias, dtype=dtype, device=device))
+        )
         start = stop
     return chunks
 
@@ -72,7 +83,9 @@ def _chunk_end(segment: np.ndarray, start: int) -> int:
     return stop
 
 
-def attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, chunks: list[Chunk], scaling: float) -> torch.Tensor:
+def attend(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, chunks: list[Chunk], scaling: float
+) -> torch.Tensor:
     """query (B, H, L, D), key and value (B, KV, past + L, D) -> (B, L, H, D); exact softmax attention per chunk."""
     groups = query.shape[1] // key.shape[1]
     query = (query * scaling).unflatten(1, (key.shape[1], groups))  # (B, KV, G, L, D)
@@ -95,12 +108,30 @@ def shared_context_attention(
     attention_mask: Any,
     scaling: float,
     chunks: list[Chunk] | None = None,
-    **_: Any,
+    **options: Any,
 ) -> tuple[torch.Tensor, None]:
     """What transformers calls in each layer; the caller passes `chunks=` to the model's forward."""
     if chunks is None:
         raise ValueError("the shared_context attention needs chunks=prompts.attention.plan(...)")
-    return attend(query, key, value, chunks, scaling), None
+    _check(options, key.shape[2])
+    dtype = chunks[0].bias.dtype  # under autocast the rotary embedding makes float32 of queries and keys
+    return attend(query.to(dtype), key.to(dtype), value.to(dtype), chunks, scaling), None
+
+
+def _check(options: Mapping[str, Any], length: int) -> None:
+    """Refuse what a model asks of its attention and this one does not do."""
+    window = options.get("sliding_window")
+    for what, wanted in (
+        (
+            f"a sliding window of {window} tokens, shorter than {length}",
+            window is not None and length > window,
+        ),
+        ("capped attention scores", options.get("softcap") is not None),
+        ("attention sinks", options.get("s_aux") is not None),
+    ):
+        if wanted:
+            cure = "choose a model with full attention, like Llama, Qwen3 or SmolLM2, or a shorter history"
+            raise UserError(f"Prompts cannot be packed for this model: it has {what}", cure=cure)
 
 
 AttentionInterface.register(NAME, shared_context_attention)

@@ -1,0 +1,270 @@
+"""The embedded engine: PyTorch, on a CPU or CUDA. A context is computed once and kept; questions are packed behind it.
+
+Two kinds of pass, each with a cache object of its own: the context's new tokens behind the keys and values at hand,
+then its questions as branches (serve/branches.py), some thousand tokens a time. Only the tokens that are read meet the
+head, which is float32, because a bfloat16 one rounds log-odds to 1/16 and candidates tie.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import DynamicCache, PreTrainedModel
+
+from genrec.errors import UserError
+from prompts.attention import NAME, plan
+from prompts.language_model import DTYPES, load_model
+from prompts.layout import Question
+from prompts.packing import common_prefix
+from serve.branches import branches, passes
+from serve.context_cache import Context, ContextCache
+from serve.engine import Request
+
+PASS_TOKENS = 2_048  # of branches a pass: longer passes gain nothing on a CPU
+CACHE_TOKENS = 16_384  # of contexts kept: 23 KB each for SmolLM2-135M in bfloat16
+HEAD_ROWS = 256  # hidden states a time where the whole vocabulary is wanted
+
+
+class TorchEngine:
+    """Scores, generates and embeds with a transformers model loaded with prompts.attention.NAME; see `load`.
+
+    Raises UserError for an architecture whose attention or head is not what is computed here.
+    """
+
+    def __init__(self, model: PreTrainedModel, cache_tokens: int = CACHE_TOKENS) -> None:
+        self.model = model.eval().requires_grad_(False)
+        self.cache = ContextCache(cache_tokens)
+        self._dtype = model.dtype
+        _steady(self.model)
+        self._body = model.base_model
+        self._head: torch.Tensor = model.get_output_embeddings().weight  # (vocabulary, width) float32
+        self._limit = int(model.config.max_position_embeddings)
+        self._check_head()
+
+    @property
+    def name(self) -> str:
+        return f"torch {self._head.device.type} {str(self._dtype).removeprefix('torch.')}"
+
+    @torch.inference_mode()
+    def score(self, requests: Sequence[Request]) -> list[list[np.ndarray]]:
+        questions = [q for request in requests for q in request.questions]
+        asked = [(tuple(r.context), [q.ids for q in r.questions]) for r in requests]
+        found = iter(self._log_probabilities(self._read(asked), questions))
+        return [[next(found) for _ in request.questions] for request in requests]
+
+    @torch.inference_mode()
+    def generate(
+        self,
+        prompt: Sequence[int],
+        max_tokens: int,
+        stop: Sequence[int],
+        temperature: float = 0.0,
+        seed: int = 0,
+    ) -> list[int]:
+        """As Engine.generate; temperature > 0 draws instead of taking the most likely, the same for the same seed."""
+        ids = np.asarray(prompt, dtype=np.int64)
+        self._check_length(len(ids))
+        max_tokens = min(max_tokens, self._limit - len(ids))
+        dice = torch.Generator(self._head.device).manual_seed(seed)
+        layers, token = self._context(ids[:-1]).first(len(ids) - 1), int(ids[-1])
+        cache, written = DynamicCache(layers), list[int]()
+        for place in range(len(ids) - 1, len(ids) - 1 + max_tokens):
+            hidden = self._forward(*_trunk([token], place), cache, place)
+            logits = hidden[0] @ self._head.T
+            if temperature > 0:
+                token = int(torch.multinomial((logits / temperature).softmax(-1), 1, generator=dice))
+            else:
+                token = int(logits.argmax())
+            if token in stop:
+                break
+            written.append(token)
+        return written
+
+    @torch.inference_mode()
+    def embed(self, prompts: Sequence[Sequence[int]]) -> np.ndarray:
+        if not prompts:
+            return np.zeros((0, self._head.shape[1]), np.float32)
+        least, most = min(map(tuple, prompts)), max(map(tuple, prompts))
+        shared = common_prefix(
+            np.asarray(least), np.asarray(most)
+        )  # the two ends of the order share what all share
+        hidden = self._read([(least[:shared], [tuple(p[shared:]) for p in prompts])])
+        return np.asarray(torch.nn.functional.normalize(hidden, dim=-1).cpu(), dtype=np.float32)
+
+    # ---- from prompts to hidden states ------------------------------------------------------------------
+
+    def _read(self, asked: Sequence[tuple[tuple[int, ...], Sequence[tuple[int, ...]]]]) -> torch.Tensor:
+        """(n, width) float32 hidden states of the last token of each context + ids, in the order given."""
+        prompts = [context + tuple(ids) for context, questions in asked for ids in questions]
+        for prompt in prompts:
+            self._check_length(len(prompt))
+        for context, _ in asked:
+            self._check_length(max(len(context), 1))
+        hidden = torch.empty(len(prompts), self._head.shape[1], device=self._head.device)
+        ends = np.cumsum([len(questions) for _, questions in asked])
+        for trunk, members in _trunks([context for context, _ in asked]):
+            numbers = [n for m in members for n in range(ends[m] - len(asked[m][1]), ends[m])]
+            ids = np.asarray(trunk, dtype=np.int64)
+            layers = self._context(ids).layers
+            past = layers[0][0].shape[2] if layers else 0
+            for p in passes(branches(ids, [prompts[n] for n in numbers]), PASS_TOKENS):
+                states = self._forward(
+                    p.input_ids, p.position_ids, p.segment, p.fork, DynamicCache(layers), past
+                )
+                hidden[[numbers[k] for k in p.prompts]] = states[torch.as_tensor(p.places)]
+        return hidden
+
+    def _context(self, ids: np.ndarray) -> Context:
+        """Keys and values of ids, from the cache as far as it has them; they may go on beyond ids."""
+        known, shared = self.cache.longest(ids)
+        if known is not None and shared == len(ids):
+            return known
+        if not len(ids):
+            return Context(ids, [])
+        cache = DynamicCache(known.first(shared) if known is not None else [])
+        self._forward(*_trunk(ids[shared:], shared), cache, shared)
+        layers: list[Any] = cache.layers
+        context = Context(ids, [(layer.keys, layer.values) for layer in layers])
+        self.cache.add(context)
+        return context
+
+    def _forward(
+        self,
+        ids: Any,
+        positions: np.ndarray,
+        segment: np.ndarray,
+        fork: np.ndarray,
+        cache: DynamicCache,
+        past: int,
+    ) -> torch.Tensor:
+        """(L, width) last hidden states of one pass; `cache` holds `past` tokens and takes in the new ones."""
+        device = self._head.device
+        with self._autocast():
+            return self._body(  # type: ignore[no-any-return]
+                input_ids=torch.as_tensor(ids, device=device)[None],
+                position_ids=torch.as_tensor(positions, device=device)[None],
+                past_key_values=cache,
+                use_cache=True,
+                chunks=plan(segment, fork, past, self._dtype, device),
+            ).last_hidden_state[0]
+
+    def _autocast(self) -> torch.autocast:
+        """Matrix products in the model's own format."""
+        return torch.autocast(self._head.device.type, self._dtype, enabled=self._dtype != torch.float32)
+
+    # ---- from hidden states to log-probabilities --------------------------------------------------------
+
+    def _log_probabilities(self, hidden: torch.Tensor, questions: Sequence[Question]) -> list[np.ndarray]:
+        found: list[np.ndarray] = [np.empty(0)] * len(questions)
+        alike: dict[tuple[int, ...] | None, list[int]] = {}
+        for n, question in enumerate(questions):
+            alike.setdefault(question.answers if question.over == "answers" else None, []).append(n)
+        for answers, numbers in alike.items():
+            if answers is not None:
+                logits = hidden[numbers] @ self._head[list(answers)].T
+                for n, row in zip(numbers, _log_softmax(logits), strict=True):
+                    found[n] = row
+            else:
+                self._over_vocabulary(hidden, questions, numbers, found)
+        return found
+
+    def _over_vocabulary(
+        self, hidden: torch.Tensor, questions: Sequence[Question], numbers: list[int], found: list[np.ndarray]
+    ) -> None:
+        for start in range(0, len(numbers), HEAD_ROWS):
+            part = numbers[start : start + HEAD_ROWS]
+            logits = hidden[part] @ self._head.T
+            total = logits.logsumexp(-1)
+            for k, n in enumerate(part):
+                picked = logits[k, list(questions[n].answers)] - total[k]
+                found[n] = picked.cpu().numpy().astype(np.float64)
+
+    # ---- what is refused --------------------------------------------------------------------------------
+
+    def _check_length(self, tokens: int) -> None:
+        if tokens == 0:
+            raise ValueError("an empty prompt: there is no token to read at")
+        if tokens > self._limit:
+            raise UserError(
+                f"A prompt of {tokens} tokens; the model reads {self._limit}",
+                cure="train and serve with a smaller history_tokens, or choose another model",
+            )
+
+    @torch.inference_mode()
+    def _check_head(self) -> None:
+        """Capped or scaled logits would be computed wrongly, so a model that has them is refused."""
+        ids, positions, segment, fork = _trunk(np.arange(1, 9) % self._head.shape[0], 0)
+        own = self._forward(ids, positions, segment, fork, DynamicCache(), 0) @ self._head.T
+        chunks = plan(segment, fork, 0, self._dtype, self._head.device)
+        with self._autocast():
+            tokens = torch.as_tensor(ids, device=self._head.device)[None]
+            logits = self.model(tokens, chunks=chunks, use_cache=False).logits[0]
+        if (own - logits).abs().max() > 0.01 * own.abs().max():
+            raise UserError(
+                f"The torch engine cannot serve a {self.model.config.model_type} model: "
+                "its logits are not the head times the last hidden state",
+                cure="choose a model with a plain head, like Llama, Qwen3 or SmolLM2",
+            )
+
+
+def load(base: str, dtype: str, adapter: Path | None = None, merge: bool = True) -> TorchEngine:
+    """The engine of a base model (prompts.language_model names it), with an adapter folder's weights if given.
+
+    merge: add the adapter into the weights, in float32 and rounded once to dtype ("float32" or "bfloat16"). That is
+    another model than base plus adapter (apart by rounding), and the one to serve, evaluate and calibrate.
+    """
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    if adapter is None:
+        model: Any = load_model(base, dtype, NAME)
+        return TorchEngine(model.to(device))
+    from peft import PeftModel
+
+    if not (adapter / "adapter_model.safetensors").exists():
+        what = "Not an adapter: no adapter_model.safetensors"
+        raise UserError(what, where=str(adapter), cure="name the folder that training wrote")
+    model = load_model(base, "float32" if merge else dtype, NAME)
+    try:
+        model = PeftModel.from_pretrained(model, adapter)
+    except (RuntimeError, ValueError) as error:
+        raise UserError(
+            f"The adapter does not fit {base}: {str(error).splitlines()[0]}", where=str(adapter),
+            cure="name the base model that it was trained on",
+        ) from error  # fmt: skip
+    model = model.merge_and_unload().to(DTYPES[dtype]) if merge else model.get_base_model()
+    return TorchEngine(model.to(device))
+
+
+def _steady(model: PreTrainedModel) -> None:
+    """Hold embeddings, norms and head in float32: what flows from layer to layer then is, and rounding errors, which
+    depend on what else is in a pass, stay small. The linear layers, where the time goes, keep their format."""
+    head = model.get_output_embeddings()
+    for module in model.modules():
+        if module is head or not isinstance(module, torch.nn.Linear):
+            for weight in module.parameters(recurse=False):
+                weight.data = weight.data.float()
+
+
+def _trunk(ids: Any, start: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """ids, position_ids, segment, fork of tokens that continue a trunk of `start` tokens."""
+    positions = np.arange(start, start + len(ids))
+    return np.asarray(ids), positions, np.zeros(len(ids), np.int32), (positions + 1).astype(np.int32)
+
+
+def _trunks(contexts: Sequence[tuple[int, ...]]) -> list[tuple[tuple[int, ...], list[int]]]:
+    """The contexts that no other continues, each with the numbers of itself and of its prefixes."""
+    # In sorted order a prefix comes right before what continues it.
+    order = sorted(range(len(contexts)), key=lambda n: contexts[n])
+    found: list[tuple[tuple[int, ...], list[int]]] = []
+    for n in order:
+        if found and contexts[n][: len(found[-1][0])] == found[-1][0]:
+            found[-1] = (contexts[n], [*found[-1][1], n])
+        else:
+            found.append((contexts[n], [n]))
+    return found
+
+
+def _log_softmax(logits: torch.Tensor) -> np.ndarray:
+    """(n, answers) float64."""
+    return logits.double().log_softmax(-1).cpu().numpy()
