@@ -49,7 +49,9 @@ def one_line(title: str) -> str:
 
     Format characters that carry meaning (joiners of emoji and of Indic scripts) stay.
     """
-    kept = (" " if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") else c for c in title if c not in _UNSEEN)
+    kept = (
+        " " if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") else c for c in title if c not in _UNSEEN
+    )
     return " ".join("".join(kept).split())
 
 

@@ -13,7 +13,8 @@ MAX_KNOWN = 500_000  # pieces remembered: a catalog's titles, not every query ev
 class Tokenizer(Protocol):
     """The part of a Hugging Face fast tokenizer that is used here."""
 
-    backend_tokenizer: Any
+    @property
+    def backend_tokenizer(self) -> Any: ...
 
     def __len__(self) -> int: ...
 
