@@ -94,6 +94,7 @@ class _Past(NamedTuple):
 
     times: np.ndarray
     values: np.ndarray
+    moments: np.ndarray
     starts: np.ndarray
     ends: np.ndarray
     known_at: np.ndarray
@@ -104,9 +105,10 @@ def visits(frame: pd.DataFrame, asked: pd.DataFrame, gap: int) -> pd.DataFrame:
     """VISIT_COLUMNS for examples of one return task (asked: user_id, ts, label, known_at): the user's own past only."""
     acts = frame[frame.user_id.isin(set(asked.user_id))]
     events = _by_user(acts, "ts", "value")
+    moments = _by_user(acts.drop_duplicates(["user_id", "ts", "item_id"]), "ts")
     runs = _by_user(sessions(acts, gap), "start", "end")
     questions = _by_user(asked, "known_at", "label")
-    past = {user: _Past(*events[user], *runs[user], *questions[user]) for user in events}
+    past = {user: _Past(*events[user], *moments[user], *runs[user], *questions[user]) for user in events}
     rows = [_visit(past[user], ts) for user, ts in zip(asked.user_id, asked.ts, strict=True)]
     return pd.DataFrame(rows, columns=list(VISIT_COLUMNS), index=asked.index)
 
@@ -124,7 +126,8 @@ def _visit(past: _Past, ts: int) -> list[float]:
     values = values[values == values]
     k = int(np.searchsorted(past.starts, ts))  # sessions that began before ts
     last_start = past.starts[k - 1]
-    in_session = len(seen) - int(np.searchsorted(seen, last_start))
+    # As sessions do: an impression and the clicks at its own moment are one event.
+    in_session = int(np.searchsorted(past.moments, ts) - np.searchsorted(past.moments, last_start))
     known = past.known_at < ts
     gaps = past.starts[1:k] - past.ends[: k - 1]
     return [

@@ -107,10 +107,15 @@ class Layout:
     def question(
         self, task: str, item_id: str = "", known: Known | None = None, query: str | None = None
     ) -> Question:
-        """A task's question in its trained wording, or in the words of `query`."""
+        """A task's question in its trained wording, or in the words of `query` (not for one that continues another)."""
         known = known or Known()
         chosen = self.tasks[task]
         if query is not None:
+            if chosen.given is not None:
+                raise UserError(
+                    f"{task} continues {chosen.given}; free words cannot say that first",
+                    cure=f"ask {task} in its own wording",
+                )
             return Question(self._asked(item_id, known, query), self.answers[task])
         ids = self._rendered(chosen, item_id, known)
         if chosen.given is not None:

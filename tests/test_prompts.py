@@ -50,7 +50,8 @@ def rendered(pack: str) -> dict[str, tuple[int, ...]]:
             )
         if task.kind == "item":
             continue
-        out[f"{name}, asked"] = write.question(name, item, KNOWN["warm"], query=QUERY).ids
+        if task.given is None:
+            out[f"{name}, asked"] = write.question(name, item, KNOWN["warm"], query=QUERY).ids
         worded = write.tasks[name]
         for k, wording in enumerate((*worded.paraphrases, *worded.held_out)):
             query = write.wording(name, wording, KNOWN["warm"])
