@@ -54,7 +54,9 @@ class Search:
 
     def bound(self) -> float:
         """What a path must be above to matter."""
-        return self.finished[0][0] if len(self.finished) == self.k else -np.inf
+        if len(self.finished) < self.k:
+            return -np.inf
+        return self.finished[0][0] if self.finished else np.inf
 
     def best_open(self) -> float:
         return -self.open[0][0] if self.open else -np.inf
@@ -91,8 +93,7 @@ def top_items(
     node_budget: paths extended at most; a search that stops for it says so (`Found.exact`, `Found.gap`).
     """
     search, nodes = Search(k, _excluded(trie, exclude), frozenset(exclude)), 0
-    if k > 0:
-        search.reach(Path((), trie.root, 0.0))
+    search.reach(Path((), trie.root, 0.0))
     while paths := search.next_paths(WIDTH if node_budget is None else min(WIDTH, node_budget - nodes)):
         nodes += len(paths)
         steps = [_steps(search, path) for path in paths]

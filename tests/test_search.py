@@ -1,0 +1,131 @@
+"""Best-first search against scoring every item: the same items in the same order, for random tables and real models."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from random_engine import RandomEngine
+from tiny import VOCABULARY, save_model
+
+from genrec.sources import movielens
+from prompts.language_model import BUILT_IN, load_tokenizer
+from prompts.layout import Question
+from prompts.tokens import Tokens
+from prompts.trie import Trie
+from serve.engine import Engine, Request
+from serve.search import top_items
+from serve.torch_engine import load
+
+END = 0
+CONTEXT = (5, 6, 7)
+
+
+def every_item(
+    engine: Engine, context: Sequence[int], trie: Trie, left_out: set[str]
+) -> list[tuple[str, float]]:
+    """All items with the product of their tokens' probabilities, best first."""
+    items = [item for item in trie if item not in left_out]
+    asked = [
+        [Question(ids[:n], (token,), "vocabulary") for n, token in enumerate(ids)]
+        for ids in (trie.ids(i) for i in items)
+    ]
+    scores = engine.score([Request(context, [q for questions in asked for q in questions])])[0]
+    ends = np.cumsum([len(questions) for questions in asked])[:-1]
+    sums = [
+        float(np.sum(part)) for part in (scores[a:b] for a, b in zip([0, *ends], [*ends, None], strict=True))
+    ]
+    return sorted(zip(items, sums, strict=True), key=lambda pair: -pair[1])
+
+
+def same(found: list[tuple[str, float]], wanted: list[tuple[str, float]], tolerance: float) -> None:
+    """Items within the tolerance of one another may change places."""
+    assert len(found) == len(wanted)
+    truth = dict(wanted)
+    for (item, logprob), (_, expected) in zip(found, wanted, strict=True):
+        assert abs(logprob - expected) <= tolerance
+        assert item not in truth or abs(truth[item] - logprob) <= tolerance
+    assert len({item for item, _ in found}) == len(found)
+
+
+catalogs = st.dictionaries(
+    st.integers(0, 60).map(str),
+    st.lists(st.integers(1, 5), max_size=5).map(lambda ids: (*ids, END)),
+    max_size=40,
+)
+
+
+@given(catalogs, st.integers(0, 100), st.sampled_from([0.3, 2.0, 6.0]), st.integers(0, 12), st.data())
+def test_the_search_is_exact(
+    catalog: dict[str, tuple[int, ...]], seed: int, sharp: float, k: int, data: st.DataObject
+) -> None:
+    engine, trie = RandomEngine(seed, sharp), Trie(catalog)
+    left_out = data.draw(st.sets(st.sampled_from(sorted(catalog)))) if catalog else {"unknown"}
+    found = top_items(engine, CONTEXT, trie, k, left_out)
+    assert found.exact
+    assert found.gap == 0
+    assert not {item for item, _ in found.items} & left_out
+    wanted = every_item(engine, CONTEXT, trie, left_out)[:k] if set(catalog) - left_out else []
+    same(found.items, wanted, 1e-9)
+
+
+@given(catalogs, st.integers(0, 100), st.integers(1, 8), st.integers(0, 30))
+def test_a_budget_is_kept_and_the_gap_is_a_bound(
+    catalog: dict[str, tuple[int, ...]], seed: int, k: int, budget: int
+) -> None:
+    engine, trie = RandomEngine(seed, 2.0), Trie(catalog)
+    found = top_items(engine, CONTEXT, trie, k, node_budget=budget)
+    assert found.nodes <= budget
+    wanted = every_item(engine, CONTEXT, trie, set())[:k] if catalog else []
+    if found.exact:
+        same(found.items, wanted, 1e-9)
+        return
+    assert found.gap > 0
+    missed = [logprob for item, logprob in wanted if item not in dict(found.items)]
+    if len(found.items) == k:
+        assert all(logprob <= found.items[-1][1] + found.gap + 1e-9 for logprob in missed)
+    else:
+        assert found.gap == np.inf
+
+
+def test_a_sure_model_looks_at_few_paths() -> None:
+    catalog = {str(n): (*map(int, np.base_repr(n, 5).zfill(4)), 5) for n in range(625)}
+    shifted = {item: (*(t + 1 for t in ids[:-1]), END) for item, ids in catalog.items()}
+    engine = RandomEngine(seed=1, sharp=8.0)
+    found = top_items(engine, CONTEXT, Trie(shifted), 5)
+    assert found.exact
+    assert found.nodes < 200
+    assert len(engine.calls) <= 8
+
+
+def test_a_tiny_model_over_a_random_catalog(tmp_path: Path) -> None:
+    engine = load(str(save_model(tmp_path)), "float32")
+    rng = np.random.default_rng(0)
+    trie = Trie({str(n): (*rng.integers(1, 20, rng.integers(1, 6)), VOCABULARY - 1) for n in range(300)})
+    for _ in range(5):
+        context = rng.integers(1, VOCABULARY - 1, 30).tolist()
+        left_out = set(rng.choice(300, 60, replace=False).astype(str))
+        found = top_items(engine, context, trie, 10, left_out)
+        assert found.exact
+        same(found.items, every_item(engine, context, trie, left_out)[:10], 1e-4)
+
+
+@pytest.mark.slow
+def test_the_real_model_over_all_films_of_movielens() -> None:
+    tokens = Tokens(load_tokenizer(BUILT_IN))
+    films = movielens.load_100k().tables.items.to_pydict()
+    end = tokens.literal("\t")
+    trie = Trie({i: tokens.data(t) + end for i, t in zip(films["item_id"], films["title"], strict=True)})
+    assert len(trie) == 1_682
+    engine = load(BUILT_IN, "float32")
+    for seen in (["1", "50", "172"], ["98", "56", "182", "234"]):
+        context = sum((trie.ids(i) + tokens.literal("78 yes\n") for i in seen), tokens.literal("Films:\n"))
+        found = top_items(engine, context, trie, 10, set(seen))
+        assert found.exact
+        print(
+            f"{found.nodes} paths",
+            [(films["title"][films["item_id"].index(i)], round(p, 2)) for i, p in found.items],
+        )
+        same(found.items, every_item(engine, context, trie, set(seen))[:10], 1e-3)
