@@ -7,20 +7,24 @@ from eval.recommender import Recommender
 from genrec.dataset import Prepared
 
 
-def lineup(data: Prepared, task: str, seed: int = 0) -> list[Callable[[], Recommender]]:
-    """Makers of the baselines for a task, the plainest first; nothing is fitted yet.
+def lineup(data: Prepared, task: str, seed: int = 0, quick: bool = False) -> list[Callable[[], Recommender]]:
+    """Makers of the baselines for a task, the plainest first; nothing is fitted yet. quick: fewer settings are
+    searched, for a demo; a claim is made against the full search.
 
     The libraries behind them (`pip install -e ".[baselines]"`) are imported here, so that reading results needs none.
     """
     from eval.baselines.bg_nbd import BgNbd
     from eval.baselines.gbdt import Gbdt
-    from eval.baselines.itemknn import ItemKnn
+    from eval.baselines.itemknn import QUICK, ItemKnn
     from eval.baselines.logistic import Logistic
     from eval.baselines.means import Means
     from eval.baselines.popularity import Popularity
     from eval.baselines.prior import Prior
 
-    tabular: list[Callable[[], Recommender]] = [Logistic, lambda: Gbdt(seed=seed)]
+    tabular: list[Callable[[], Recommender]] = [
+        Logistic,
+        lambda: Gbdt(configurations=3 if quick else 16, seed=seed),
+    ]
     if task == CTCVR or data.tasks[task].label["rule"] == "follows":
         from eval.baselines.two_tower import TwoTower
 
@@ -28,7 +32,7 @@ def lineup(data: Prepared, task: str, seed: int = 0) -> list[Callable[[], Recomm
         return [Prior, *means, lambda: TwoTower(seed=seed), *tabular]
     rule, kind = data.tasks[task].label["rule"], data.tasks[task].kind
     if kind == "item":
-        return [Popularity, ItemKnn]
+        return [Popularity, lambda: ItemKnn(QUICK if quick else None)]
     if rule == "returns":
         return [Prior, lambda: Means("user"), BgNbd, *tabular]
     return [Prior, *tabular] if kind == "binary" else [Prior]

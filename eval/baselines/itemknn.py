@@ -30,6 +30,9 @@ class Setting:
     recent: int = 1000
 
 
+QUICK = (Setting(neighbours=5, recent=5), Setting(neighbours=20, recent=20), Setting(neighbours=20))
+
+
 class ItemKnn:
     """Trained on the touches known before the end of training; the query is the user's history at the example's time.
 
