@@ -29,6 +29,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "--without-statistics", action="store_true", help="measure prompts without statistics too"
     )
     parser.add_argument("--no-baselines", action="store_true", help="leave the baselines out")
+    parser.add_argument("--quick", action="store_true", help="small hyper-parameter searches for the baselines")
     parser.add_argument("--no-untrained", action="store_true", help="leave the untrained model out")
     parser.add_argument("--no-ask", action="store_true", help="leave out the wordings kept out of training")
     parser.add_argument("--out", help="folder of results and reports (eval/ beside the adapter)")
@@ -57,6 +58,7 @@ def _run(args: argparse.Namespace) -> int:
         untrained=not args.no_untrained,
         without_stats=args.without_statistics,
         ask=not args.no_ask,
+        quick=args.quick,
         seed=args.seed,
     )
     out = Path(args.out) if args.out else adapter.parent / "eval"

@@ -27,7 +27,7 @@ OURS, UNTRAINED, WITHOUT = "genrec", "genrec untrained", "genrec without statist
 @dataclass(frozen=True)
 class Options:
     """rows: test examples sampled per task, by whole users (None: all); list_rows: the same of the next item, which
-    costs a catalog search each. ask: measure wordings kept out of training."""
+    costs a catalog search each. ask: measure wordings kept out of training. quick: small searches for the baselines."""
 
     tasks: tuple[str, ...] = ()
     rows: int | None = None
@@ -37,6 +37,7 @@ class Options:
     untrained: bool = True
     without_stats: bool = False
     ask: bool = True
+    quick: bool = False
     seed: int = 0
 
 
@@ -87,7 +88,7 @@ def _task(
     kind = "item" if task != CTCVR and data.tasks[task].kind == "item" else "binary"
     sample = options.list_rows if kind == "item" else options.rows
     ask = Ask(task, regime=options.regime, rows=sample, valid_rows=options.rows, seed=options.seed)
-    makers = lineup(data, task, options.seed) if options.baselines else []
+    makers = lineup(data, task, options.seed, options.quick) if options.baselines else []
     done = []
     for maker in [*[lambda c=c: c for c in contestants], *makers]:
         recommender = maker()

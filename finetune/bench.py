@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from transformers import TrainerCallback
 
-from finetune.mixture import Mixture, MixtureOptions
+from finetune.mixture import Mixture
 from finetune.recipe import Recipe, load_recipe
-from finetune.run import build_rows, build_trainer
+from finetune.run import build_rows, build_trainer, mixture_options
 from genrec.dataset import Prepared
 from prompts.adapter import histories_of, layout_of
 from prompts.language_model import load_tokenizer
@@ -54,8 +54,9 @@ def contestant(data: Prepared, recipe: Recipe, minutes: float, out: Path) -> dic
     """Train for the time given; tokens and labels per second, and the validation curve."""
     tokenizer = load_tokenizer(recipe.base)
     layout = layout_of(data, tokenizer)
-    options = MixtureOptions(recipe.stats_dropout, recipe.paraphrase_share, recipe.regime, recipe.seed)
-    mixture = Mixture(data, layout, histories_of(data, layout, recipe.history_tokens), options)
+    mixture = Mixture(
+        data, layout, histories_of(data, layout, recipe.history_tokens), mixture_options(recipe)
+    )
     rows = build_rows(mixture, recipe, out)
     valid = build_rows(mixture, replace(recipe, packed=True), out).valid
     picked = np.random.default_rng(0).choice(len(rows.train), min(500, len(rows.train)), replace=False)

@@ -1,8 +1,8 @@
 """The mixture: every task's training prompts, gathered by user and window and packed where they share a context."""
 
 import zlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -36,9 +36,11 @@ class Prompt:
 
 @dataclass(frozen=True)
 class MixtureOptions:
-    """stats_dropout: share of windows written without statistics. paraphrase_share: share of a task's examples asked
+    """shares: per task, the share of its examples that is asked, 1 where not named.
+    stats_dropout: share of windows written without statistics. paraphrase_share: share of a task's examples asked
     a second time in a paraphrase. regime: which statistics the questions carry."""
 
+    shares: Mapping[str, float] = field(default_factory=dict)
     stats_dropout: float = 0.1
     paraphrase_share: float = 0.1
     regime: str = "running"
@@ -80,6 +82,12 @@ class Mixture:
         """The split's examples of the mixture's tasks, with the first line of the window each stands in."""
         every = self.data.examples
         chosen = (every.split == split) & every.task.isin(self._number)
+        for task, share in self.options.shares.items():
+            drawn = [
+                self._share("kept", task, u, ts) < share
+                for u, ts in zip(every.user_id, every.ts, strict=True)
+            ]
+            chosen &= (every.task != task) | np.array(drawn)
         examples = every[chosen if users is None else chosen & every.user_id.isin(set(users))]
         starts = [self.histories.start(u, p) for u, p in zip(examples.user_id, examples.point, strict=True)]
         return examples.assign(start=starts)

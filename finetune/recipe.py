@@ -28,6 +28,7 @@ class Recipe:
     minutes, epochs, steps: how long; the first of steps, minutes, epochs that is set decides. rows_per_step: packed
     windows behind one optimizer step. weights: per task, replaces the task file's lambda. weighting: "fixed", or
     "learned" (uncertainty weighting, Kendall et al. 2018). quantization: "4bit" is QLoRA and needs CUDA.
+    shares: per task, the share of its examples that is asked; 1 where not named.
     """
 
     name: str = ""
@@ -50,6 +51,7 @@ class Recipe:
     weights: Mapping[str, float] = field(default_factory=dict)
     weighting: Literal["fixed", "learned"] = "fixed"
     regime: Literal["running", "frozen"] = "running"
+    shares: Mapping[str, float] = field(default_factory=dict)
     stats_dropout: float = 0.1
     paraphrase_share: float = 0.1
     save_every: int = 50  # steps

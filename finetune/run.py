@@ -44,7 +44,9 @@ def train(data: Prepared, recipe: Recipe, out: Path, resume: bool = True) -> Pat
     """Fine-tune and write out/adapter; returns that folder. Continues from the newest complete checkpoint in out."""
     tokenizer = load_tokenizer(recipe.base)
     layout = layout_of(data, tokenizer)
-    mixture = Mixture(data, layout, histories_of(data, layout, recipe.history_tokens), _options(recipe))
+    mixture = Mixture(
+        data, layout, histories_of(data, layout, recipe.history_tokens), mixture_options(recipe)
+    )
     newest = checkpoint.newest(out) if resume else None
     _check_same_run(out, recipe, newest is not None)
     rows = build_rows(mixture, recipe, out)
@@ -66,8 +68,14 @@ def train(data: Prepared, recipe: Recipe, out: Path, resume: bool = True) -> Pat
     return export(trainer, data, recipe, layout, out, facts)
 
 
-def _options(recipe: Recipe) -> MixtureOptions:
-    return MixtureOptions(recipe.stats_dropout, recipe.paraphrase_share, recipe.regime, recipe.seed)
+def mixture_options(recipe: Recipe) -> MixtureOptions:
+    return MixtureOptions(
+        shares=recipe.shares,
+        stats_dropout=recipe.stats_dropout,
+        paraphrase_share=recipe.paraphrase_share,
+        regime=recipe.regime,
+        seed=recipe.seed,
+    )
 
 
 def _check_same_run(out: Path, recipe: Recipe, resuming: bool) -> None:

@@ -17,9 +17,9 @@ from safetensors.torch import load_file
 from training_fixtures import save_tiny_model, tiny_shop
 
 from finetune import checkpoint
-from finetune.mixture import Mixture, MixtureOptions, packed_row
+from finetune.mixture import Mixture, packed_row
 from finetune.recipe import FOLDER, Recipe, load_recipe
-from finetune.run import Rows, build_rows, build_trainer
+from finetune.run import Rows, build_rows, build_trainer, mixture_options
 from finetune.run import train as train_run
 from finetune.trainer import SharedContextTrainer
 from genrec.dataset import Prepared
@@ -46,8 +46,9 @@ def shop() -> Prepared:
 def trainer_of(shop: Prepared, recipe: Recipe, out: Path) -> tuple[SharedContextTrainer, Mixture, Rows]:
     tokenizer = load_tokenizer(recipe.base)
     layout = layout_of(shop, tokenizer)
-    options = MixtureOptions(recipe.stats_dropout, recipe.paraphrase_share, recipe.regime, recipe.seed)
-    mixture = Mixture(shop, layout, histories_of(shop, layout, recipe.history_tokens), options)
+    mixture = Mixture(
+        shop, layout, histories_of(shop, layout, recipe.history_tokens), mixture_options(recipe)
+    )
     rows = build_rows(mixture, recipe, out)
     return build_trainer(recipe, mixture, rows, tokenizer, out), mixture, rows
 
@@ -104,6 +105,18 @@ def test_every_task_is_in_the_mixture_and_weighs_what_its_file_says(
     assert trainer.task_weights.tolist() == pytest.approx([0.0, 1.0, 0.3, 0.1])
     seen = np.unique(np.concatenate([row["read_task"] for row in rows.train]))
     assert seen.tolist() == [0, 1, 2, 3]
+
+
+def test_a_share_of_a_task_is_asked(shop: Prepared, base: Path, tmp_path: Path) -> None:
+    def asked(shares: dict[str, float], out: Path) -> np.ndarray:
+        _, _, rows = trainer_of(
+            shop, replace(SMALL, base=str(base), shares=shares, paraphrase_share=0.0), out
+        )
+        return np.bincount(np.concatenate([row["read_task"] for row in rows.train]), minlength=4)
+
+    whole, part = asked({}, tmp_path / "a"), asked({"return": 0.2}, tmp_path / "b")
+    assert part[:2].tolist() == whole[:2].tolist()
+    assert 0.05 * whole[2] < part[2] < 0.4 * whole[2]
 
 
 def test_a_run_learns_and_exports_an_adapter_that_describes_itself(
