@@ -1,8 +1,10 @@
-"""The embedded engine: PyTorch, on a CPU or CUDA. A context is computed once and kept; questions are packed behind it.
+"""The embedded engine, in PyTorch: a context is computed once and kept, its questions are packed behind it.
 
 Two kinds of pass, each with a cache object of its own: the context's new tokens behind the keys and values at hand,
 then its questions as branches (serve/branches.py), some thousand tokens a time. Only the tokens that are read meet the
 head, which is float32, because a bfloat16 one rounds log-odds to 1/16 and candidates tie.
+
+On CUDA the same code runs; it has not been tried there.
 """
 
 from collections.abc import Sequence
@@ -126,7 +128,7 @@ class TorchEngine:
         cache = DynamicCache(known.first(shared) if known is not None else [])
         self._forward(*_trunk(ids[shared:], shared), cache, shared)
         layers: list[Any] = cache.layers
-        context = Context(ids, [(layer.keys, layer.values) for layer in layers])
+        context = Context(ids, [(x.keys.to(self._dtype), x.values.to(self._dtype)) for x in layers])
         self.cache.add(context)
         return context
 

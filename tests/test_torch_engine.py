@@ -28,7 +28,7 @@ def one_by_one(model: Any) -> Reference:
     @torch.inference_mode()
     def logits(ids: Sequence[int]) -> np.ndarray:
         hidden = model.base_model(torch.tensor([list(ids)])).last_hidden_state[0, -1].float()
-        return np.asarray((model.get_output_embeddings().weight.float() @ hidden).numpy())
+        return np.asarray(model.get_output_embeddings().weight.float().numpy() @ hidden.numpy())
 
     return logits
 
