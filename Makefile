@@ -26,10 +26,10 @@ $(READY): requirements-cpu.lock pyproject.toml
 demo: setup ## Real data, a real model: prepare, train, evaluate, ask (under 15 minutes on 2 cores)
 	$(BIN)/genrec data prepare movielens-100k
 	$(BIN)/genrec train
-	$(BIN)/genrec eval
+	$(BIN)/genrec eval --rows 600 --list-rows 40 --quick --no-ask
 	$(BIN)/genrec predict --user 42 --items 50,181,286
 	$(BIN)/genrec recommend --user 42
-	$(BIN)/genrec ask "Would user 42 enjoy Toy Story (1995)?"
+	$(BIN)/genrec ask --user 42 --item Fargo "Is this one for a quiet evening?"
 
 test: setup ## Run the test suite
 	$(BIN)/python -m pytest -q
