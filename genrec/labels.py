@@ -175,7 +175,7 @@ def _follows(task: Task, frame: pd.DataFrame, shown: pd.DataFrame, tasks: Mappin
 
 
 def _value(task: Task, shown: pd.DataFrame) -> pd.DataFrame:
-    """A choice read off the impression's own value, such as the rating itself."""
+    """An answer read off the impression's own value, such as the rating itself; binary labels are 1 for the first."""
     values = [float(v) for v in task.label.get("values", ())]
     if len(values) != len(task.answers):
         raise UserError(
@@ -186,8 +186,8 @@ def _value(task: Task, shown: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "task": task.name, "user_id": rows.user_id, "item_id": rows.item_id, "ts": rows.asked,
-            "label": rows.value.map(values.index), "known_at": rows.click_known_at, "weight": rows.weight,
-            "impression": rows.position_in_log,
+            "label": rows.value.map(lambda v: task.answer_index(values.index(v))), "known_at": rows.click_known_at,
+            "weight": rows.weight, "impression": rows.position_in_log,
         }
     )  # fmt: skip
 

@@ -251,6 +251,8 @@ def test_a_choice_is_read_off_the_impressions_value() -> None:
     log = [row("u", "abc"[int(v) % 3], m, "impression", value=v) for m, v in enumerate((3.0, 1.0, 2.5))]
     found = examples([*log, row("u", "a", 3, "impression")], STARS)
     assert found[["minute", "label"]].values.tolist() == [[0, 2], [1, 0]]  # 2.5 and no value are no answers
+    top = Task("top", "binary", answers=(" yes", " no"), label={"rule": "value", "values": [3, 1]})
+    assert examples(log, top).label.tolist() == [1, 0]  # the first answer is the positive one, as everywhere
     with pytest.raises(UserError, match="3 answers and 2 label values"):
         examples(log, rule(STARS, values=[1, 2]))
 
