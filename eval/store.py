@@ -8,8 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.ipc
 
 from eval.answers import answer
 from eval.recommender import Fingerprinted, Recommender, Rows
@@ -36,7 +34,7 @@ class Store:
             return _timed(recommender, data, task, rows)
         assert self.folder is not None
         assert isinstance(recommender, Fingerprinted)
-        key = _key(recommender.fingerprint, data_fingerprint(data, regime), task, regime, rows)
+        key = _key(recommender.fingerprint, data.fingerprint(regime), task, regime, rows)
         parts = [
             self._part(self.folder / key / f"{number:05d}.parquet", recommender, data, task, part)
             for number, part in enumerate(by_users(data, rows))
@@ -78,20 +76,6 @@ def by_users(data: Prepared, rows: Rows) -> Iterator[Rows]:
             start = end
     if not len(rows):
         yield rows
-
-
-def data_fingerprint(data: Prepared, regime: str) -> str:
-    """Changes with any example, label, statistic, history line or column of an item or user."""
-    found = hashlib.sha256(regime.encode())
-    for frame in (data.examples, data.stats[regime], data.lines):
-        found.update(pd.util.hash_pandas_object(frame).to_numpy().tobytes())
-    for table in (data.tables.items, data.tables.users):
-        sink = pa.BufferOutputStream()
-        with pyarrow.ipc.new_stream(sink, table.schema) as stream:
-            stream.write_table(table.combine_chunks())
-        found.update(sink.getvalue())
-    found.update(repr(sorted(data.tasks.items())).encode())
-    return found.hexdigest()
 
 
 def _key(recommender: str, data: str, task: str, regime: str, rows: Rows) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from genrec.errors import UserError
 
@@ -15,6 +16,8 @@ FOLDER = Path(__file__).parent / "recipes"
 @dataclass(frozen=True)
 class Lora:
     """PEFT's LoRA: rank, alpha, dropout, and the linear layers it adapts ("all-linear": all but the head)."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
     rank: int = 16
     alpha: int = 32
@@ -61,6 +64,9 @@ class Recipe:
     seed: int = 0
 
 
+READ = TypeAdapter(Recipe)
+
+
 def load_recipe(name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
     """A shipped recipe by name or one of the user's own by path, with single fields changed."""
     path = Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
@@ -69,15 +75,25 @@ def load_recipe(name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
         raise UserError(
             f"No recipe {name!r}", where=str(path), cure=f"use one of {shipped}, or a path to a YAML file"
         )
-    raw = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(
+            f"Cannot read the recipe: {error}", where=str(path), cure="write YAML in UTF-8"
+        ) from error
     known = {f.name for f in fields(Recipe)}
     if unknown := sorted(set(raw) - known):
         raise UserError(
             f"Unknown field {unknown[0]!r}", where=str(path), cure=f"use one of: {', '.join(sorted(known))}"
         )
-    if "lora" in raw:
-        raw["lora"] = Lora(**raw["lora"])
-    recipe = replace(Recipe(**{"name": path.stem, **raw}), **(changes or {}))
+    try:
+        recipe = replace(READ.validate_python({"name": path.stem, **raw}), **(changes or {}))
+    except ValidationError as error:
+        first = error.errors()[0]
+        field_name = ".".join(str(part) for part in first["loc"])
+        raise UserError(
+            f"{field_name}: {first['msg']}", where=str(path), cure="see docs/training.md"
+        ) from error
     _check(recipe, str(path))
     return recipe
 

@@ -48,7 +48,8 @@ def train(data: Prepared, recipe: Recipe, out: Path, resume: bool = True) -> Pat
         data, layout, histories_of(data, layout, recipe.history_tokens), mixture_options(recipe)
     )
     newest = checkpoint.newest(out) if resume else None
-    _check_same_run(out, recipe, newest is not None)
+    learned_from = {"data": data.fingerprint(recipe.regime), "prompts": prompts_hash(layout)}
+    _check_same_run(out, {**asdict(recipe), **learned_from}, newest is not None)
     rows = build_rows(mixture, recipe, out)
     trainer = build_trainer(recipe, mixture, rows, tokenizer, out)
     steps, probed = _steps(trainer, rows, recipe, out)
@@ -78,10 +79,10 @@ def mixture_options(recipe: Recipe) -> MixtureOptions:
     )
 
 
-def _check_same_run(out: Path, recipe: Recipe, resuming: bool) -> None:
-    """A folder holds one run: refuse to continue it with another recipe."""
+def _check_same_run(out: Path, what: dict[str, Any], resuming: bool) -> None:
+    """A folder holds one run: refuse to continue it with another recipe, other data or other prompts."""
     out.mkdir(parents=True, exist_ok=True)
-    path, now = out / "recipe.json", json.loads(json.dumps(asdict(recipe)))
+    path, now = out / "run.json", json.loads(json.dumps(what))
     if resuming and path.exists() and (before := json.loads(path.read_text())) != now:
         changed = sorted(k for k in now if now[k] != before.get(k))
         raise UserError(
@@ -94,6 +95,8 @@ def _check_same_run(out: Path, recipe: Recipe, resuming: bool) -> None:
 def build_rows(mixture: Mixture, recipe: Recipe, out: Path) -> Rows:
     """Arrow data sets of packed rows, kept under out/cache for a resume."""
 
+    data = mixture.data.fingerprint(recipe.regime)
+
     def build(split: str, keep: int | None) -> datasets.Dataset:
         def generate() -> Any:
             every = max(len(starts) // keep, 1) if keep else 1
@@ -104,19 +107,10 @@ def build_rows(mixture: Mixture, recipe: Recipe, out: Path) -> Rows:
         starts = mixture.windows_of(split)
         if not len(starts):
             raise UserError(
-                f"No {split} examples", cure="look at `genrec data show`; the log may be too short to split"
+                f"No {split} examples", where=mixture.data.name, cure="the log may be too short to split"
             )
-        key = repr(
-            (
-                split,
-                keep,
-                recipe.packed,
-                recipe.history_tokens,
-                recipe.base,
-                mixture.options,
-                mixture.data.name,
-            )
-        )
+        how = (split, keep, recipe.packed, recipe.history_tokens, recipe.base, mixture.options)
+        key = repr((*how, data, prompts_hash(mixture.layout)))
         return datasets.Dataset.from_generator(
             generate, cache_dir=str(out / "cache"), fingerprint=hashlib.sha256(key.encode()).hexdigest()[:16]
         )

@@ -1,5 +1,6 @@
 """A prepared data set: tables, tasks, history lines, labelled and split examples, statistics at their times."""
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -8,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import yaml
 
 from genrec import labels, lines, splits, statistics_store
@@ -49,6 +51,19 @@ class Prepared:
         """Row numbers of one task's examples in one split, in time order."""
         chosen = (self.examples.task == task) & (self.examples.split == split)
         return np.flatnonzero(chosen.to_numpy())
+
+    def fingerprint(self, regime: str) -> str:
+        """Changes with any example, label, statistic, history line, task or column of an item or user."""
+        found = hashlib.sha256(regime.encode())
+        for frame in (self.examples, self.stats[regime], self.lines):
+            found.update(pd.util.hash_pandas_object(frame).to_numpy().tobytes())
+        for table in (self.tables.items, self.tables.users):
+            sink = pa.BufferOutputStream()
+            with pa.ipc.new_stream(sink, table.schema) as stream:
+                stream.write_table(table.combine_chunks())
+            found.update(sink.getvalue())
+        found.update(repr(sorted(self.tasks.items())).encode())
+        return found.hexdigest()
 
     def statistics_now(self) -> Statistics:
         """What is known after the whole log: what a question asked today may say."""

@@ -9,7 +9,7 @@ from genrec.tables import Tables
 
 @dataclass(frozen=True)
 class Reading:
-    """Stored beside the tables as `reading.yaml`, where a user may edit it.
+    """Stored beside the prepared tables as `reading.yaml`; labels and split are derived from it when they are prepared.
 
     pack: the domain's words (a file of prompts/packs). tasks: names of task files.
     labels: per task, fields of its label rule that this data set changes (windows, horizons).

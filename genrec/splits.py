@@ -41,7 +41,9 @@ def _by_time(examples: pd.DataFrame, fractions: Any, end: int) -> tuple[np.ndarr
     """Global time: the boundaries are quantiles of the impressions' times (of all examples' where there are none)."""
     if len(fractions) != 3 or abs(sum(fractions) - 1) > 1e-6 or min(fractions) <= 0:
         raise UserError(f"split.fractions is {fractions}", cure="give three numbers above 0 that sum to 1")
-    shown = examples[examples.impression >= 0].drop_duplicates("impression").ts.to_numpy()  # once, however many ask
+    shown = (
+        examples[examples.impression >= 0].drop_duplicates("impression").ts.to_numpy()
+    )  # once, however many ask
     times = np.sort(shown if len(shown) else examples.ts.to_numpy())
     first = times[int(fractions[0] * len(times))]
     second = times[int((fractions[0] + fractions[1]) * len(times))]

@@ -89,8 +89,11 @@ class Layout:
         return self._templates.ids(template, where, item=item, days=days, value=value or 0.0) + self.newline
 
     def _answered(self, line: Mapping[str, Any], with_stats: bool) -> Ids:
-        """An impression as the click question it was, its answer, and the convert answer where it was known."""
-        click = self.tasks["click"]
+        """An impression as the click question it was, its answer, and the convert answer where it was known; without
+        a click task as the item alone."""
+        click = self.tasks.get("click")
+        if click is None:
+            return self.item(line["item_id"])
         ids = self.click_question(line["item_id"], line if with_stats else None)
         ids += self.tokens.literal(click.answers[1 - int(line["click"])])
         convert = self.tasks.get("convert")

@@ -229,6 +229,26 @@ def test_every_shipped_recipe_loads(path: Path) -> None:
     assert load_recipe(path.stem).name == path.stem
 
 
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ("learning_rate: fast", "learning_rate"),
+        ("lora: {rnk: 8}", "lora.rnk"),
+        ("weighting: learnt", "weighting"),
+        ("a: [", "Cannot"),
+    ],
+)
+def test_a_recipe_with_a_wrong_value_is_refused_by_field(tmp_path: Path, text: str, field: str) -> None:
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(UserError, match=field):
+        load_recipe(str(tmp_path / "mine.yaml"))
+
+
+def test_a_number_that_yaml_reads_as_text_is_a_number(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("learning_rate: 5e-4")
+    assert load_recipe(str(tmp_path / "mine.yaml")).learning_rate == 5e-4
+
+
 def test_a_recipe_with_an_unknown_field_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("learning_rat: 1.0e-4\n")
     with pytest.raises(UserError, match="learning_rat"):
