@@ -29,7 +29,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "--without-statistics", action="store_true", help="measure prompts without statistics too"
     )
     parser.add_argument("--no-baselines", action="store_true", help="leave the baselines out")
-    parser.add_argument("--quick", action="store_true", help="small hyper-parameter searches for the baselines")
+    parser.add_argument(
+        "--quick", action="store_true", help="small hyper-parameter searches for the baselines"
+    )
     parser.add_argument("--no-untrained", action="store_true", help="leave the untrained model out")
     parser.add_argument("--no-ask", action="store_true", help="leave out the wordings kept out of training")
     parser.add_argument("--out", help="folder of results and reports (eval/ beside the adapter)")

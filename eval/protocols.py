@@ -42,5 +42,4 @@ def resplit(data: Prepared, protocol: str, fold: int = 0) -> Prepared:
         )
     if "folds" in split:
         split["fold"] = fold
-    prepared, _ = prepare(Loaded(data.tables, replace(data.reading, split=split), []), data.tasks)
-    return prepared
+    return prepare(Loaded(data.tables, replace(data.reading, split=split), []), data.tasks)

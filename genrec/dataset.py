@@ -133,7 +133,7 @@ def categories(tables: Tables) -> dict[str, Sequence[str]]:
     return {i: tuple(c) for i, c in zip(ids, lists, strict=True) if c}
 
 
-def prepare(loaded: Loaded, tasks: dict[str, Task]) -> tuple[Prepared, Statistics]:
+def prepare(loaded: Loaded, tasks: dict[str, Task]) -> Prepared:
     """Derive everything from the tables; also the statistics as they stand after the log's last fact."""
     frame = labels.event_frame(loaded.tables.events)
     if frame.empty:
@@ -152,11 +152,10 @@ def prepare(loaded: Loaded, tasks: dict[str, Task]) -> tuple[Prepared, Statistic
         COLUMNS, _pick(by_impression["running"], history.impression.to_numpy()).T, strict=True
     ):
         history[column] = values
-    prepared = Prepared(
+    return Prepared(
         reading=loaded.reading, tables=loaded.tables, tasks=tasks, lines=history, examples=examples, stats=stats,
         train_end=train_end, latest=final,
     )  # fmt: skip
-    return prepared, final
 
 
 def _pick(values: np.ndarray, rows: np.ndarray) -> np.ndarray:

@@ -73,7 +73,7 @@ def tables(rows: Sequence[Row]) -> Tables:
 
 def prepared(rows: Sequence[Row], tasks: dict[str, Task] = TASKS, **split: Any) -> dataset.Prepared:
     reading = Reading("small", "goods-en", tuple(tasks), split=split or {"by": "time"})
-    return dataset.prepare(Loaded(tables(rows), reading, []), tasks)[0]
+    return dataset.prepare(Loaded(tables(rows), reading, []), tasks)
 
 
 def derived(

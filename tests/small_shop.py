@@ -16,4 +16,4 @@ def shop() -> Prepared:
     """60 users, 40 items, 40 days; made once, so leave it as it is."""
     loaded = simulator.load(users=60, items=40, days=40)
     loaded = loaded._replace(reading=replace(loaded.reading, split=LONG_TEST))
-    return prepare(loaded, load_tasks([pack.TASKS], loaded.reading.tasks, loaded.reading.labels))[0]
+    return prepare(loaded, load_tasks([pack.TASKS], loaded.reading.tasks, loaded.reading.labels))

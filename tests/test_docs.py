@@ -159,7 +159,7 @@ def test_the_source_of_the_page_reads_its_export(tmp_path: Path) -> None:
         "1 events stand after a later one in the file: sorted by time",
     ]
     tasks = load_tasks([TASKS], loaded.reading.tasks, loaded.reading.labels)
-    click = prepare(loaded, tasks)[0].examples.query("task == 'click'")
+    click = prepare(loaded, tasks).examples.query("task == 'click'")
     assert (len(click), int(click.label.sum())) == (30, 15)
 
 

@@ -44,13 +44,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     loaded = some_users(load_source("movielens-100k"), 150)
     loaded = loaded._replace(reading=replace(loaded.reading, tasks=("click", "convert")))
     tasks = load_tasks([TASKS], loaded.reading.tasks, loaded.reading.labels, own=[own])
-    return prepare(loaded, tasks)[0]
+    return prepare(loaded, tasks)
 
 
 @pytest.mark.slow
 def test_a_fifth_task_learns_more_than_its_prior(data: Prepared, tmp_path: Path) -> None:
     recipe = Recipe(
-        name="fifth", history_tokens=256, steps=60, rows_per_step=2, warmup_steps=2, learning_rate=1e-3, weights={"click": 0.1, "convert": 0.1},
+        name="fifth", history_tokens=256, steps=60, rows_per_step=2, warmup_steps=2, learning_rate=1e-3,
+        weights={"click": 0.1, "convert": 0.1},
         evaluate_every=60, valid_windows=1, save_every=60, stats_dropout=0.0, paraphrase_share=0.0,
     )  # fmt: skip
     adapter = train(data, recipe, tmp_path / "run")

@@ -48,4 +48,4 @@ def tiny_shop(users: int = 40, items: int = 30, days: int = 20, train: float = 0
         reading=replace(loaded.reading, split={"by": "time", "fractions": [train, rest, rest]})
     )
     tasks = load_tasks([TASKS], loaded.reading.tasks, loaded.reading.labels)
-    return prepare(loaded, tasks)[0]
+    return prepare(loaded, tasks)

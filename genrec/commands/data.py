@@ -80,7 +80,7 @@ def _prepare(args: argparse.Namespace) -> int:
 
     loaded = load_source(args.source, args.path, **_options(args))
     tasks = load_tasks(task_folders(), loaded.reading.tasks, loaded.reading.labels, own=args.tasks)
-    data, _ = prepare(loaded, tasks)
+    data = prepare(loaded, tasks)
     out = args.out or Path("data") / data.name
     data.save(out)
     print(summary(data, loaded.repairs))
