@@ -4,20 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genrec.dataset import Prepared
+from genrec.lines import touches
 from genrec.tasks import Task
-
-
-def touches(data: Prepared, task: Task) -> NDArray[np.bool_]:
-    """(lines,) which lines touch their item, as the item task's rule means it: shown, clicked or converted."""
-    event = task.label.get("event", "click")
-    lines = data.lines
-    if event == "impression":
-        chosen = (lines.kind == "impression").to_numpy()
-    elif event == "convert":
-        chosen = (lines.convert == 1).to_numpy()
-    else:
-        chosen = (lines.click == 1).to_numpy()
-    return np.asarray(chosen & (lines.item_id != "").to_numpy(), dtype=np.bool_)
 
 
 class Histories:
@@ -26,7 +14,7 @@ class Histories:
     def __init__(self, data: Prepared, task: Task) -> None:
         starts = data.lines.groupby("user_id", sort=False).indices
         self._first = {str(user): int(rows.min()) for user, rows in starts.items()}
-        self._touched = touches(data, task)
+        self._touched = touches(data.lines, task)
         self._items = data.lines.item_id.to_numpy(dtype=object)
         self._values = data.lines["value"].to_numpy(dtype=np.float64)
 

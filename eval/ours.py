@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from eval.history import Histories as Touched
 from eval.recommender import ChainAnswer, Floats, Rows
 from genrec.dataset import Prepared
 from prompts.history import Histories
@@ -61,13 +62,13 @@ class Genrec:
     def rank(self, data: Prepared, rows: Rows, k: int) -> Sequence[Sequence[str] | None]:
         if self._trie is None:
             self._trie = Trie({i: self.layout.item(i) for i in data.tables.items["item_id"].to_pylist()})
-        lines = {user: part.item_id.to_numpy() for user, part in data.lines.groupby("user_id", sort=False)}
+        past = Touched(data, data.tasks[self._task(data, rows)])
         lists = []
         for example in tqdm(
             data.examples.iloc[rows].itertuples(), total=len(rows), desc="searching", leave=False
         ):
             context = self.histories.context(example.user_id, example.point, self.with_stats)
-            seen = set(lines.get(example.user_id, [])[: example.point])
+            seen = set(past.items(example.user_id, example.point))
             found = top_items(self.engine, tuple(context.tolist()), self._trie, k, seen, self.node_budget)
             lists.append([item for item, _ in found.items])
         return lists

@@ -1,13 +1,13 @@
 """One evaluation, read down the page: ours trained and untrained, the baselines, pairs, calibration, reports."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from eval import harness
-from eval.answers import CTCVR, asked
+from eval.answers import CHAIN, CTCVR, asked
 from eval.harness import Ask, Evaluation
 from eval.lineup import lineup
 from eval.ours import Genrec
@@ -16,6 +16,7 @@ from eval.report import write_report
 from eval.results_file import write_result
 from eval.store import Store
 from genrec.dataset import Prepared
+from genrec.errors import UserError
 from prompts.adapter import AdapterCard, histories_of, layout_of
 from prompts.language_model import fingerprint, load_tokenizer
 from serve.served import Served, open_adapter
@@ -44,6 +45,10 @@ class Options:
 def evaluate(adapter: Path, data: Prepared, options: Options, out: Path) -> list[dict[str, Any]]:
     """Measure, write one JSON a model and task, the reports, and the calibration into the adapter's card."""
     served = open_adapter(adapter, data)
+    if unknown := set(options.tasks) - set(harness.tasks(data)):
+        raise UserError(f"No task {min(unknown)!r}", cure=f"use one of: {', '.join(harness.tasks(data))}")
+    if options.regime != served.card.regime:
+        print(f"the adapter reads {served.card.regime} statistics: its stored calibration stays as it is")
     mark = fingerprint_of(adapter)
     contestants: list[Recommender] = [Genrec(OURS, served.layout, served.histories, served.engine, mark)]
     if options.without_stats:
@@ -60,7 +65,8 @@ def evaluate(adapter: Path, data: Prepared, options: Options, out: Path) -> list
         for evaluation in done[1:]:
             pairs = harness.compare(done[0].answers, evaluation.answers)
             done[0].result["paired"] += [{"against": evaluation.result["model"], **pair} for pair in pairs]
-        calibration |= _lines(task, done[0])
+        if options.regime == served.card.regime:
+            calibration |= _better_founded(_lines(task, done[0]), served.card.calibration)
         for evaluation in done:
             name = f"{data.name}-{task}-{evaluation.result['model'].replace(' ', '-').replace('/', '-')}.json"
             results.append(write_result(_about_training(evaluation.result, served.card), out / name))
@@ -103,9 +109,8 @@ def untrained(card: AdapterCard, data: Prepared) -> Genrec:
     name = card.base["name"]
     layout = layout_of(data, load_tokenizer(name), card.pack, card.task_objects())
     histories = histories_of(data, layout, card.history["tokens"])
-    return Genrec(
-        UNTRAINED, layout, histories, load(name, card.dtype), fingerprint(name) + card.data["prompts"]
-    )
+    mark = f"{name} {fingerprint(name)} {card.data['prompts']} {card.history} {card.dtype}"
+    return Genrec(UNTRAINED, layout, histories, load(name, card.dtype), mark)
 
 
 def fingerprint_of(adapter: Path) -> str:
@@ -149,13 +154,21 @@ def ask_gap(served: Served, data: Prepared, options: Options, store: Store, mark
 
 
 def _lines(task: str, ours: Evaluation) -> dict[str, Any]:
-    """The calibration to keep with the adapter; ctcvr, which comes last, brings that of the whole chain."""
+    """The calibration to keep with the adapter: the chain's, fitted together, and that of tasks outside of it."""
     calibrated = ours.result.get("calibrated")
     if calibrated is None:
         return {}
     if task == CTCVR:
         return {name: calibrated["line"][name] for name in ("click", "convert")}
-    return {task: calibrated["line"]}
+    return {} if task in CHAIN else {task: calibrated["line"]}
+
+
+def _better_founded(fitted: dict[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
+    """What was fitted, unless the stored one rests on more examples, as after an evaluation of a larger sample."""
+    worse = any(
+        line["examples"] < stored.get(task, {"examples": 0})["examples"] for task, line in fitted.items()
+    )
+    return {} if worse else fitted
 
 
 def _into_card(adapter: Path, calibration: dict[str, Any], asked: dict[str, Any]) -> None:

@@ -37,7 +37,9 @@ def forward_inputs(batch: dict[str, torch.Tensor], kind: str, dtype: torch.dtype
     segment, fork = batch["segment"][0], batch["fork"][0]
     inputs: dict[str, Any] = {"input_ids": batch["input_ids"], "position_ids": batch["position_ids"]}
     if kind == attention.NAME:
-        inputs["chunks"] = attention.plan(segment.cpu().numpy(), fork.cpu().numpy(), dtype=dtype)
+        inputs["chunks"] = attention.plan(
+            segment.cpu().numpy(), fork.cpu().numpy(), dtype=dtype, device=segment.device
+        )
     elif kind == "flex_attention":
         from torch.nn.attention.flex_attention import create_block_mask
 

@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, help="of the data order, the adapter's start and the mixture")
     parser.add_argument("--report-to", help="tensorboard, wandb, mlflow: whatever TRL's trainer takes")
     parser.add_argument(
-        "--restart", action="store_true", help="ignore the folder's checkpoints and step count"
+        "--restart", action="store_true", help="delete the run in this folder first, all of it"
     )
 
 
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     recipe = load_recipe(args.recipe, {k: v for k, v in given.items() if v is not None})
     data = Prepared.load(Path(args.data))
     out = Path(args.out or f"runs/{data.name}-{recipe.name}")
-    if args.restart and out.exists():
+    if args.restart and (out / "run.json").exists():
         shutil.rmtree(out)
     folder = train_run(data, recipe, out)
     print(f"adapter: {folder}")

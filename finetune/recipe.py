@@ -1,7 +1,7 @@
 """A recipe: everything that decides a training run, one commented YAML file."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -87,7 +87,7 @@ def load_recipe(name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
             f"Unknown field {unknown[0]!r}", where=str(path), cure=f"use one of: {', '.join(sorted(known))}"
         )
     try:
-        recipe = replace(READ.validate_python({"name": path.stem, **raw}), **(changes or {}))
+        recipe = READ.validate_python({"name": path.stem, **raw, **(changes or {})})
     except ValidationError as error:
         first = error.errors()[0]
         field_name = ".".join(str(part) for part in first["loc"])
@@ -102,6 +102,9 @@ def _check(recipe: Recipe, where: str) -> None:
     for name in ("history_tokens", "rows_per_step", "learning_rate", "save_every"):
         if not getattr(recipe, name) > 0:
             raise UserError(f"{name} is {getattr(recipe, name)!r}", where=where, cure="give a number above 0")
+    for name in ("steps", "minutes", "epochs", "evaluate_every", "valid_windows"):
+        if (value := getattr(recipe, name)) is not None and not value > 0:
+            raise UserError(f"{name} is {value!r}", where=where, cure="give a number above 0")
     for name in ("stats_dropout", "paraphrase_share"):
         if not 0 <= getattr(recipe, name) <= 1:
             raise UserError(

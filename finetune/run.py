@@ -31,7 +31,7 @@ from prompts import attention
 from prompts.adapter import AdapterCard, histories_of, layout_of, prompts_hash
 from prompts.language_model import fingerprint, load_model, load_tokenizer
 
-ADAPTER = "adapter"
+ADAPTER, STEPS = "adapter", "steps.json"
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,16 @@ def _check_same_run(out: Path, what: dict[str, Any], resuming: bool) -> None:
             f"{out} holds a run with another {', '.join(changed)}",
             cure="name another folder with --out, or start it anew with --restart",
         )
-    path.write_text(json.dumps(now, indent=1))
+    if not resuming:
+        (out / STEPS).unlink(missing_ok=True)
+    _write(path, now)
+
+
+def _write(path: Path, content: Any) -> None:
+    """Replace a JSON file whole."""
+    part = path.with_name(f".{path.name}")
+    part.write_text(json.dumps(content, indent=1))
+    part.replace(path)
 
 
 def build_rows(mixture: Mixture, recipe: Recipe, out: Path) -> Rows:
@@ -111,9 +120,11 @@ def build_rows(mixture: Mixture, recipe: Recipe, out: Path) -> Rows:
             )
         how = (split, keep, recipe.packed, recipe.history_tokens, recipe.base, mixture.options)
         key = repr((*how, data, prompts_hash(mixture.layout)))
-        return datasets.Dataset.from_generator(
-            generate, cache_dir=str(out / "cache"), fingerprint=hashlib.sha256(key.encode()).hexdigest()[:16]
-        )
+        mark = hashlib.sha256(key.encode()).hexdigest()[:16]
+        try:
+            return datasets.Dataset.from_generator(generate, cache_dir=str(out / "cache"), fingerprint=mark)
+        except datasets.exceptions.DatasetGenerationError as error:
+            raise error.__cause__ or error from None
 
     datasets.disable_progress_bars()
     return Rows(build("train", None), build("valid", recipe.valid_windows))
@@ -204,7 +215,7 @@ def _steps(
     trainer: SharedContextTrainer, rows: Rows, recipe: Recipe, out: Path
 ) -> tuple[int, dict[str, Any]]:
     """The run's step count: as given, bought by the minutes, or by the epochs. Recorded, so that a resume keeps it."""
-    record = out / "steps.json"
+    record = out / STEPS
     if recipe.steps is not None:
         return recipe.steps, {}
     if record.exists():
@@ -221,7 +232,7 @@ def _steps(
             f"probe: {1 / found.seconds_per_token:,.0f} tokens/s, {recipe.minutes:g} minutes buy {found.steps} steps"
         )
         facts = asdict(found)
-    record.write_text(json.dumps(facts))
+    _write(record, facts)
     return facts["steps"], facts
 
 

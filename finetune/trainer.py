@@ -78,7 +78,8 @@ class SharedContextTrainer(SFTTrainer):
         places, back = inputs["read_place"][0].unique(return_inverse=True)
         dtype = torch.bfloat16 if self.args.bf16 else next(self.model.parameters()).dtype
         forward = forward_inputs(inputs, config._attn_implementation, dtype)
-        logits = model(**forward, logits_to_keep=places, use_cache=False).logits[0]
+        with self.accelerator.autocast():  # also before train() has wrapped the model in it
+            logits = model(**forward, logits_to_keep=places, use_cache=False).logits[0]
         return task_sums(
             logits[back],
             inputs["read_task"][0],

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from genrec.labels import known_together
+from genrec.tasks import Task
 
 
 def lines(frame: pd.DataFrame, shown: pd.DataFrame) -> pd.DataFrame:
@@ -57,3 +58,15 @@ def points(examples_: pd.DataFrame, lines_: pd.DataFrame) -> np.ndarray:
         ],
         dtype=np.int64,
     )
+
+
+def touches(lines_: pd.DataFrame, task: Task) -> np.ndarray:
+    """(lines,) bool: which lines touch their item, as an item task's rule means it: shown, clicked or converted."""
+    event = task.label.get("event", "click")
+    if event == "impression":
+        chosen = (lines_.kind == "impression").to_numpy()
+    elif event == "convert":
+        chosen = (lines_.convert == 1).to_numpy()
+    else:
+        chosen = (lines_.click == 1).to_numpy()
+    return np.asarray(chosen & (lines_.item_id != "").to_numpy(), dtype=np.bool_)

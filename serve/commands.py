@@ -4,6 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from genrec.command import Command
+from genrec.errors import UserError
 
 if TYPE_CHECKING:
     from serve.served import Served
@@ -37,6 +38,8 @@ def _items(served: "Served", text: str) -> list[str]:
     """Ids or exact titles, separated by commas or |; what is neither is scored as a new item."""
     by_title = {str(row.get("title", "")).casefold(): item for item, row in served.layout.items.items()}
     parts = [part.strip() for part in text.split("|" if "|" in text else ",") if part.strip()]
+    if not parts:
+        raise UserError("No items", where="--items", cure="name some, by id or title, separated by commas")
     return [part if part in served.layout.items else by_title.get(part.casefold(), part) for part in parts]
 
 
@@ -62,7 +65,8 @@ def _predict(args: argparse.Namespace) -> int:
     items = _items(served, args.items)
     about_items = [t.name for t in served.layout.tasks.values() if t.label["rule"] in ("follows", "value")]
     found = served.predictor.predict([served.row(args.user, item) for item in items], about_items)
-    answers = {"user": args.user, "items": [], "calibrated": sorted(served.card.calibration)}
+    calibrated = [task for task, line in served.card.calibration.items() if not line.get("note")]
+    answers = {"user": args.user, "items": [], "calibrated": sorted(calibrated)}
     for k, item in enumerate(items):
         numbers = {task: p[k].tolist() for task, p in found.items()}
         answers["items"].append({"item": item, "title": _title(served, item), **numbers})
@@ -113,9 +117,14 @@ def _recommend_arguments(parser: argparse.ArgumentParser) -> None:
 def _recommend(args: argparse.Namespace) -> int:
     import math
 
+    if args.k < 1:
+        raise UserError(f"-k is {args.k}", cure="give 1 or more")
     served = _open(args)
     found = served.recommend(args.user, args.k)
     items = [item for item, _ in found.items]
+    if not items:
+        print("nothing is left to recommend")
+        return 0
     p = served.predictor.predict([served.row(args.user, item) for item in items], ["click"])["click"]
     width = max(len(_title(served, item)) for item in items)
     print(f"{'':>3}  {'title':<{width}}  {'P(next)':>8}  {'P(click)':>8}")
@@ -151,7 +160,7 @@ def _ask(args: argparse.Namespace) -> int:
         else next(t.name for t in served.layout.tasks.values() if t.label["rule"] == "returns")
     )
     if args.item:
-        row = served.row(args.user, _items(served, args.item)[0])
+        row = served.row(args.user, _items(served, f"{args.item}|")[0])
     else:
         found = served.return_row(args.user, task)
         row = found if found is not None else served.row(args.user, "")

@@ -9,6 +9,7 @@ import numpy as np
 from genrec.calibration import Calibration
 from genrec.dataset import Prepared
 from genrec.errors import UserError
+from genrec.lines import touches
 from genrec.statistics import COLUMNS
 from prompts.adapter import AdapterCard, histories_of, layout_of, prompts_hash
 from prompts.history import Histories
@@ -47,7 +48,11 @@ class Served:
         return len(self._lines.get(user_id, ()))
 
     def seen(self, user_id: str) -> set[str]:
-        return set(self.data.lines.item_id.iloc[self._lines.get(user_id, [])])
+        """Items that she has touched, as the next-item task means it."""
+        task = next((t for t in self.layout.tasks.values() if t.kind == "item"), None)
+        at = self._lines.get(user_id, np.empty(0, np.int64))
+        mine = self.data.lines.iloc[at]
+        return set(mine.item_id[touches(mine, task)] if task else mine.item_id)
 
     def row(self, user_id: str, item_id: str) -> Row:
         """A question about an item, asked after the whole log."""

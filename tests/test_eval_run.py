@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from training_fixtures import save_tiny_model, tiny_shop
 
+from eval.history import Histories
 from eval.run import Options, evaluate
 from finetune.recipe import Recipe
 from finetune.run import train
@@ -101,6 +102,16 @@ def test_recommendations_are_exact_and_leave_out_what_was_seen(served: Served) -
     assert found.exact
     assert not {item for item, _ in found.items} & served.seen(user)
     assert set(dict(found.items)) <= set(served.layout.items)
+
+
+def test_no_next_item_is_among_those_masked_as_touched(served: Served, data: Prepared) -> None:
+    past = Histories(data, data.tasks["next"])
+    asked = data.examples[data.examples.task == "next"]
+    assert len(asked) > 100
+    for row in asked.itertuples():
+        assert row.item_id not in past.items(row.user_id, row.point)
+    user = str(asked.user_id.iloc[0])
+    assert served.seen(user) == set(past.items(user, served.point(user)))
 
 
 def test_the_commands_answer(

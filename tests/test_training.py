@@ -153,10 +153,11 @@ def test_learned_weights_move_and_come_back_with_a_checkpoint(
     )
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_minute_budget_becomes_a_step_count_that_a_resume_keeps(
-    shop: Prepared, base: Path, tmp_path: Path
+    shop: Prepared, base: Path, tmp_path: Path, dtype: Any
 ) -> None:
-    recipe = replace(SMALL, base=str(base), steps=None, minutes=0.05)
+    recipe = replace(SMALL, base=str(base), dtype=dtype, steps=None, minutes=0.05)
     train_run(shop, recipe, tmp_path / "run")
     steps = json.loads((tmp_path / "run" / "steps.json").read_text())["steps"]
     assert steps >= 1
@@ -247,6 +248,24 @@ def test_a_recipe_with_a_wrong_value_is_refused_by_field(tmp_path: Path, text: s
 def test_a_number_that_yaml_reads_as_text_is_a_number(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("learning_rate: 5e-4")
     assert load_recipe(str(tmp_path / "mine.yaml")).learning_rate == 5e-4
+
+
+@pytest.mark.parametrize("changes", [{"steps": 0}, {"minutes": -5.0}, {"minutes": float("nan")}])
+def test_a_budget_that_buys_nothing_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match=next(iter(changes))):
+        load_recipe("demo-cpu", changes)
+
+
+def test_a_template_that_does_not_render_is_refused_by_task(
+    shop: Prepared, base: Path, tmp_path: Path
+) -> None:
+    broken = replace(shop.tasks["return"], question="{{ stats.no_such_number + 1 }}")
+    with pytest.raises(UserError, match="does not render"):
+        train_run(
+            replace(shop, tasks={**shop.tasks, "return": broken}),
+            replace(SMALL, base=str(base)),
+            tmp_path / "run",
+        )
 
 
 def test_a_recipe_with_an_unknown_field_is_refused_by_name(tmp_path: Path) -> None:

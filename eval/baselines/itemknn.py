@@ -10,11 +10,12 @@ from lenskit.data import ItemList, from_interactions_df
 from lenskit.knn import ItemKNNScorer
 from tqdm import tqdm
 
-from eval.history import Histories, touches
+from eval.history import Histories
 from eval.recommender import Rows
 from eval.training import task_of
 from genrec import metrics
 from genrec.dataset import Prepared
+from genrec.lines import touches
 
 CHOSEN_ON = 1500  # examples that settings are chosen on, spread evenly over the valid split
 NEIGHBOURS = (1, 3, 5, 10, 20, 50)
@@ -51,7 +52,9 @@ class ItemKnn:
         self.catalog: list[str] = data.tables.items["item_id"].to_pylist()
         for task in (t for t in data.tasks.values() if t.kind == "item"):
             rows = _spread(data.rows(task.name, "valid"))
-            touched = data.lines[touches(data, task) & (data.lines.known_at < data.train_end).to_numpy()]
+            touched = data.lines[
+                touches(data.lines, task) & (data.lines.known_at < data.train_end).to_numpy()
+            ]
             rated = bool(touched["value"].notna().all()) and touched["value"].nunique() > 1
             columns = ["user_id", "item_id", "value"] if rated else ["user_id", "item_id"]
             self._trained: tuple[Setting, ItemKNNScorer] | None = None

@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from eval.history import Histories, touches
+from eval.history import Histories
 from eval.recommender import Rows
 from eval.training import task_of
 from genrec.dataset import Prepared
+from genrec.lines import touches
 
 
 class Popularity:
@@ -22,7 +23,7 @@ class Popularity:
         task = data.tasks[task_of(data, rows)]
         histories, touched = (
             Histories(data, task),
-            data.lines[touches(data, task)].sort_values("known_at", kind="stable"),
+            data.lines[touches(data.lines, task)].sort_values("known_at", kind="stable"),
         )
         known = touched.known_at.to_numpy()
         places = np.array([self.place[item] for item in touched.item_id], dtype=np.int64)
