@@ -37,3 +37,20 @@ def task_of(data: Prepared, rows: NDArray[np.int64]) -> str:
     if len(names) != 1:
         raise ValueError(f"rows of one task are predicted at a time, not of {list(names)}")
     return str(names[0])
+
+
+def learnable_lines(data: Prepared) -> NDArray[np.bool_]:
+    """(lines,) which history lines a baseline may be fitted on: known before training ends, and no answer of valid or
+    test. By time the first says it all; leave-last-out holds back single items, folds hold back whole users."""
+    lines = data.lines
+    known = (lines.known_at < data.train_end).to_numpy()
+    held = data.examples[data.examples.split.isin(("valid", "test"))]
+    by = data.reading.split.get("by", "time")
+    if by == "users":
+        known &= ~lines.user_id.isin(set(held.user_id)).to_numpy()
+    elif by == "last":
+        answers = set(zip(held.user_id, held.item_id, strict=True))
+        known &= np.array(
+            [pair not in answers for pair in zip(lines.user_id, lines.item_id, strict=True)], dtype=bool
+        )
+    return np.asarray(known, dtype=np.bool_)

@@ -19,8 +19,9 @@ from eval.baselines.two_tower import TwoTower
 from eval.features import Features, attributes
 from eval.history import Histories
 from eval.lineup import lineup
+from eval.protocols import resplit
 from eval.recommender import Ranker, Recommender, Scorer
-from eval.training import labelled, scored_tasks
+from eval.training import labelled, learnable_lines, scored_tasks
 from genrec import metrics
 from genrec.dataset import Prepared
 from genrec.tables import Tables
@@ -283,3 +284,16 @@ def test_trees_beat_the_prior_where_there_is_something_to_learn() -> None:
 
 def test_scored_tasks_have_both_answers() -> None:
     assert scored_tasks(shop()) == ["click", "convert", "return"]
+
+
+@pytest.mark.parametrize("preset", ["leave-last-out", "five-fold"])
+def test_no_answer_of_valid_or_test_is_among_the_lines_a_baseline_fits_on(preset: str) -> None:
+    data = resplit(shop(), preset)
+    fitted = data.lines[learnable_lines(data)]
+    held = data.examples[data.examples.split.isin(("valid", "test"))]
+    assert len(fitted) > 0
+    if preset == "five-fold":
+        assert not set(fitted.user_id) & set(held.user_id)
+    else:
+        asked = set(zip(held.user_id, held.item_id, strict=True)) - {("", "")}
+        assert not set(zip(fitted.user_id, fitted.item_id, strict=True)) & {a for a in asked if a[1]}

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from eval.history import Histories
 from eval.recommender import Rows
-from eval.training import task_of
+from eval.training import learnable_lines, task_of
 from genrec import metrics
 from genrec.dataset import Prepared
 from genrec.lines import touches
@@ -52,9 +52,7 @@ class ItemKnn:
         self.catalog: list[str] = data.tables.items["item_id"].to_pylist()
         for task in (t for t in data.tasks.values() if t.kind == "item"):
             rows = _spread(data.rows(task.name, "valid"))
-            touched = data.lines[
-                touches(data.lines, task) & (data.lines.known_at < data.train_end).to_numpy()
-            ]
+            touched = data.lines[touches(data.lines, task) & learnable_lines(data)]
             rated = bool(touched["value"].notna().all()) and touched["value"].nunique() > 1
             columns = ["user_id", "item_id", "value"] if rated else ["user_id", "item_id"]
             self._trained: tuple[Setting, ItemKNNScorer] | None = None
