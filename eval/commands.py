@@ -20,7 +20,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "--rows", type=int, help="sample about this many test examples a task, by whole users (all)"
     )
     parser.add_argument(
-        "--list-rows", type=int, default=500, help="the same for next items; 0 for all (%(default)s)"
+        "--list-rows", type=int, default=500, help="sample this many next items; 0 for all (%(default)s)"
     )
     parser.add_argument(
         "--regime", choices=("running", "frozen"), default="running", help="of the statistics (%(default)s)"

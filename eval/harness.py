@@ -18,7 +18,7 @@ from eval.answers import CHAIN, CTCVR, asked, scored
 from eval.calibrated import Line, apply_line, fit_line
 from eval.measures import compare
 from eval.recommender import Recommender
-from eval.sampling import sample
+from eval.sampling import sample, sample_rows
 from eval.store import Store, write_whole
 from genrec import metrics
 from genrec.dataset import Prepared
@@ -29,7 +29,8 @@ __all__ = ["Ask", "Evaluation", "compare", "evaluate"]
 
 @dataclass(frozen=True)
 class Ask:
-    """What is measured. rows: examples to sample, by whole users, None for all; valid_rows: the same of valid.
+    """What is measured. rows: examples to sample, by whole users
+    (single rows of item tasks), None for all; valid_rows: the same of valid.
 
     repeats: of the bootstrap. seed: of sample and bootstrap; the model's own seed is the model's affair.
     """
@@ -94,7 +95,8 @@ def _answers(
     rows, left_out = asked(data, ask.task, split)
     wanted = ask.valid_rows if split == "valid" and ask.split != "valid" else ask.rows
     if wanted is not None:
-        rows = sample(data, rows, wanted, ask.seed)
+        lists = ask.task != CTCVR and data.tasks[ask.task].kind == "item"
+        rows = sample_rows(rows, wanted, ask.seed) if lists else sample(data, rows, wanted, ask.seed)
     return store.answers(recommender, data, ask.task, ask.regime, rows), left_out
 
 

@@ -27,7 +27,7 @@ OURS, UNTRAINED, WITHOUT = "genrec", "genrec untrained", "genrec without statist
 
 @dataclass(frozen=True)
 class Options:
-    """rows: test examples sampled per task, by whole users (None: all); list_rows: the same of the next item, which
+    """rows: test examples sampled per task, by whole users (None: all); list_rows: single rows of the next item, which
     costs a catalog search each. ask: measure wordings kept out of training. quick: small searches for the baselines."""
 
     tasks: tuple[str, ...] = ()
