@@ -25,23 +25,13 @@ class Features:
         asked = data.examples.iloc[rows]
         stats = data.stats[self.regime].iloc[rows]
         parts = [
-            stats.assign(neighbour_gain=neighbour_gain(stats)),
+            stats.select_dtypes("number"),
             asked[["horizon_days", "gap_days"]],
             self.items.reindex(asked.item_id).set_axis(asked.index),
             self.users.reindex(asked.user_id).set_axis(asked.index),
         ]
         whole: pd.DataFrame = pd.concat(parts, axis=1).astype(np.float64)
         return whole
-
-
-def neighbour_gain(stats: pd.DataFrame) -> pd.Series:
-    """What the user's history says of the item beyond shares: match_share without its other terms.
-
-    No new knowledge (genrec.statistics adds the terms up), but a sum that trees cannot take apart by themselves.
-    """
-    taste = (stats.category_share - stats.user_share) / 2
-    gain: pd.Series = stats.match_share - stats.user_share - stats.item_gain - taste
-    return gain
 
 
 def attributes(table: pa.Table, key: str, without: Iterable[str] = ()) -> pd.DataFrame:

@@ -62,14 +62,17 @@ class Genrec:
     def rank(self, data: Prepared, rows: Rows, k: int) -> Sequence[Sequence[str] | None]:
         if self._trie is None:
             self._trie = Trie({i: self.layout.item(i) for i in data.tables.items["item_id"].to_pylist()})
-        past = Touched(data, data.tasks[self._task(data, rows)])
+        task = self._task(data, rows)
+        past = Touched(data, data.tasks[task])
+        stats = data.stats[self.regime].iloc[rows].to_dict("records")
         lists = []
-        for example in tqdm(
-            data.examples.iloc[rows].itertuples(), total=len(rows), desc="searching", leave=False
-        ):
+        examples = list(data.examples.iloc[rows].itertuples())
+        for example, known in zip(tqdm(examples, desc="searching", leave=False), stats, strict=True):
             context = self.histories.context(example.user_id, example.point, self.with_stats)
+            question = self.layout.question(task, known=Known(known if self.with_stats else None))
             seen = set(past.items(example.user_id, example.point))
-            found = top_items(self.engine, tuple(context.tolist()), self._trie, k, seen, self.node_budget)
+            asked = (*context.tolist(), *question.ids)
+            found = top_items(self.engine, asked, self._trie, k, seen, self.node_budget)
             lists.append([item for item, _ in found.items])
         return lists
 

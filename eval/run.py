@@ -44,7 +44,7 @@ class Options:
 
 def evaluate(adapter: Path, data: Prepared, options: Options, out: Path) -> list[dict[str, Any]]:
     """Measure, write one JSON a model and task, the reports, and the calibration into the adapter's card."""
-    served = open_adapter(adapter, data)
+    served = open_adapter(adapter, data, regime=options.regime)
     if unknown := set(options.tasks) - set(harness.tasks(data)):
         raise UserError(f"No task {min(unknown)!r}", cure=f"use one of: {', '.join(harness.tasks(data))}")
     if options.regime != served.card.regime:
@@ -56,7 +56,7 @@ def evaluate(adapter: Path, data: Prepared, options: Options, out: Path) -> list
             Genrec(WITHOUT, served.layout, served.histories, served.engine, mark, with_stats=False)
         )
     if options.untrained:
-        contestants.append(untrained(served.card, data))
+        contestants.append(untrained(served.card, data, options.regime))
     store = Store(out / "answers")
     results: list[dict[str, Any]] = []
     calibration: dict[str, Any] = {}
@@ -104,11 +104,11 @@ def _task(
     return done
 
 
-def untrained(card: AdapterCard, data: Prepared) -> Genrec:
+def untrained(card: AdapterCard, data: Prepared, regime: str) -> Genrec:
     """The base model with the same prompts."""
     name = card.base["name"]
     layout = layout_of(data, load_tokenizer(name), card.pack, card.task_objects())
-    histories = histories_of(data, layout, card.history["tokens"])
+    histories = histories_of(data, layout, card.history["tokens"], regime)
     mark = f"{name} {fingerprint(name)} {card.data['prompts']} {card.history} {card.dtype}"
     return Genrec(UNTRAINED, layout, histories, load(name, card.dtype), mark)
 

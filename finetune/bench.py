@@ -55,7 +55,10 @@ def contestant(data: Prepared, recipe: Recipe, minutes: float, out: Path) -> dic
     tokenizer = load_tokenizer(recipe.base)
     layout = layout_of(data, tokenizer)
     mixture = Mixture(
-        data, layout, histories_of(data, layout, recipe.history_tokens), mixture_options(recipe)
+        data,
+        layout,
+        histories_of(data, layout, recipe.history_tokens, recipe.regime),
+        mixture_options(recipe),
     )
     rows = build_rows(mixture, recipe, out)
     valid = build_rows(mixture, replace(recipe, packed=True), out).valid

@@ -97,10 +97,12 @@ class Mixture:
         task = self.layout.tasks[example["task"]]
         context = self.histories.context(example["user_id"], example["point"], with_stats)
         number = self._number[task.name]
+        known = known_of(example, stats, with_stats)
         if task.kind == "item":
+            opening = np.asarray(self.layout.question(task.name, known=known).ids, np.int64)
+            context = np.concatenate([context, opening])
             yield item_prompt(context, self.layout.item(example["item_id"]), number, example["weight"])
             return
-        known = known_of(example, stats, with_stats)
         target = self.layout.answers[task.name][task.answer_index(example["label"])]
         question = self.layout.question(task.name, example["item_id"], known)
         yield asked_prompt(context, question.ids, Read(-1, number, target, example["weight"]))

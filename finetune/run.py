@@ -45,7 +45,10 @@ def train(data: Prepared, recipe: Recipe, out: Path, resume: bool = True) -> Pat
     tokenizer = load_tokenizer(recipe.base)
     layout = layout_of(data, tokenizer)
     mixture = Mixture(
-        data, layout, histories_of(data, layout, recipe.history_tokens), mixture_options(recipe)
+        data,
+        layout,
+        histories_of(data, layout, recipe.history_tokens, recipe.regime),
+        mixture_options(recipe),
     )
     newest = checkpoint.newest(out) if resume else None
     learned_from = {"data": data.fingerprint(recipe.regime), "prompts": prompts_hash(layout)}

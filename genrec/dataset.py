@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,17 @@ import yaml
 from genrec import labels, lines, splits, statistics_store
 from genrec.durations import microseconds
 from genrec.errors import UserError
-from genrec.point_in_time import VISIT_COLUMNS, replay, visits
+from genrec.followers import Followers
+from genrec.followers import replay as followed
+from genrec.point_in_time import replay
 from genrec.reading import Loaded, Reading
 from genrec.statistics import COLUMNS, Statistics
 from genrec.tables import Tables, written_whole
 from genrec.tasks import Task, task_from
+from genrec.visits import VISIT_COLUMNS, visits
 
 REGIMES = ("running", "frozen")
-FORMAT = 1
+FORMAT = 2
 LATEST = "statistics_latest.npz"
 
 
@@ -41,6 +44,7 @@ class Prepared:
     stats: dict[str, pd.DataFrame]
     train_end: int
     latest: Statistics | None = None  # after the log's last fact; read from `folder` when first asked for
+    followers: dict[str, Followers] = field(default_factory=dict)  # per item task, likewise
     folder: Path | None = None
 
     @property
@@ -76,6 +80,24 @@ class Prepared:
             self.latest = statistics_store.load(path, categories(self.tables))
         return self.latest
 
+    def followers_now(self, task: str) -> Followers:
+        """Which items are touched close to which after the whole log, as an item task means it."""
+        if task not in self.followers:
+            if self.folder is None:
+                raise UserError(
+                    "This data set has no latest statistics", where=self.name, cure="prepare it again"
+                )
+            self.followers[task] = statistics_store.load_followers(
+                self.folder / "prepared" / f"followers_{task}.npz"
+            )
+        return self.followers[task]
+
+    def lines_in(self, regime: str) -> pd.DataFrame:
+        """The history lines with that regime's statistics."""
+        if regime == "running":
+            return self.lines
+        return self.lines.assign(**{name: self.lines[_line_column(name, regime)] for name in COLUMNS})
+
     def save(self, folder: Path) -> None:
         """Write `tables/` and `prepared/`, both whole or neither."""
         with written_whole(folder / "tables") as tables, written_whole(folder / "prepared") as part:
@@ -87,6 +109,9 @@ class Prepared:
             _write_yaml(part / "tasks.yaml", [_plain(task) for task in self.tasks.values()])
             _write_yaml(part / "reading.yaml", _plain(self.reading))
             statistics_store.save(self.statistics_now(), part / LATEST)
+            for task in _item_tasks(self.tasks):
+                followers = self.followers_now(task.name)
+                statistics_store.save_followers(followers, part / f"followers_{task.name}.npz")
             (part / "prepared.json").write_text(json.dumps({"format": FORMAT, "train_end": self.train_end}))
 
     @classmethod
@@ -146,15 +171,16 @@ def prepare(loaded: Loaded, tasks: dict[str, Task]) -> Prepared:
     examples["point"] = lines.points(examples, history)
     by_impression, final = replay(shown, categories(loaded.tables), train_end)
     stats = {
-        regime: _example_stats(values, examples, frame, tasks) for regime, values in by_impression.items()
+        regime: _example_stats(values, examples, frame, tasks, train_end if regime == "frozen" else None)
+        for regime, values in by_impression.items()
     }
-    for column, values in zip(
-        COLUMNS, _pick(by_impression["running"], history.impression.to_numpy()).T, strict=True
-    ):
-        history[column] = values
+    for regime, values in by_impression.items():
+        columns = [_line_column(name, regime) for name in COLUMNS]
+        history[columns] = _pick(values, history.impression.to_numpy())
+    next_items = {t.name: _add_candidates(stats, t, examples, history, train_end) for t in _item_tasks(tasks)}
     return Prepared(
         reading=loaded.reading, tables=loaded.tables, tasks=tasks, lines=history, examples=examples, stats=stats,
-        train_end=train_end, latest=final,
+        train_end=train_end, latest=final, followers=next_items,
     )  # fmt: skip
 
 
@@ -166,20 +192,45 @@ def _pick(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 
 def _example_stats(
-    by_impression: np.ndarray, examples: pd.DataFrame, frame: pd.DataFrame, tasks: dict[str, Task]
+    by_impression: np.ndarray,
+    examples: pd.DataFrame,
+    frame: pd.DataFrame,
+    tasks: dict[str, Task],
+    freeze_at: int | None,
 ) -> pd.DataFrame:
     stats = pd.DataFrame(_pick(by_impression, examples.impression.to_numpy()), columns=list(COLUMNS))
-    items = [t.name for t in tasks.values() if t.kind == "item"]
+    items = [t.name for t in _item_tasks(tasks)]
     stats.loc[examples.task.isin(items), list(COLUMNS)] = (
         np.nan
     )  # the target's own numbers would give it away
     for column in VISIT_COLUMNS:
         stats[column] = np.nan
+    stats["candidates"] = ""
     for task in tasks.values():
         if task.label["rule"] == "returns":
             asked = examples[examples.task == task.name]
             gap = microseconds(task.label.get("session_gap", "12h"), f"task {task.name}, label.session_gap")
             event = task.label.get("event", "any")
             acts = frame if event == "any" else frame[frame.event == event]
-            stats.loc[asked.index, list(VISIT_COLUMNS)] = visits(acts, asked, gap)
+            stats.loc[asked.index, list(VISIT_COLUMNS)] = visits(acts, asked, gap, freeze_at)
     return stats
+
+
+def _add_candidates(
+    stats: dict[str, pd.DataFrame], task: Task, examples: pd.DataFrame, history: pd.DataFrame, train_end: int
+) -> Followers:
+    """Write the `candidates` column of an item task's examples; returns the counts after the log's last line."""
+    asked = examples[examples.task == task.name]
+    found, followers = followed(history, lines.touches(history, task), asked, train_end)
+    for regime, frame in stats.items():
+        frame.loc[asked.index, "candidates"] = found[regime]
+    return followers
+
+
+def _item_tasks(tasks: dict[str, Task]) -> list[Task]:
+    return [t for t in tasks.values() if t.kind == "item"]
+
+
+def _line_column(name: str, regime: str) -> str:
+    """Lines hold both regimes' statistics: the running ones under their own names."""
+    return name if regime == "running" else f"{regime}_{name}"

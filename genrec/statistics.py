@@ -9,23 +9,32 @@ from typing import NamedTuple
 
 import numpy as np
 
+from genrec.neighbours import TRACKED_ITEMS, Neighbours
+from genrec.online import OnlineLogistic
+
 COLUMNS = (
     "item_count",  # outcomes known of this item
     "item_share",  # shrunken share of them that were clicks
-    "item_gain",  # how much more it was clicked than its viewers click on average (shrunken mean residual)
+    "item_gain",  # how much better it does than its viewers' own level (shrunken mean residual of grades)
     "item_convert_share",  # shrunken share that converted, of all its outcomes
     "user_count",
     "user_share",
+    "user_gain",  # how much better the user's items do with her than with others (shrunken mean residual of grades)
     "user_convert_share",
     "category_share",  # the user's shrunken click share, averaged over the item's categories
-    "match_share",  # the click share expected of this user on this item: user, item, categories, neighbours
+    "neighbour_gain",  # what her outcomes on other items say of this one, beyond item_gain and user_gain
+    "match_share",  # the click share expected of this user on this item, from all of these
     "recent3_share",  # of her last three outcomes, NaN when there are none
     "recent10_share",
 )
-TRACKED_ITEMS = 4096  # items whose pairwise agreement is kept: the first to gather MIN_COUNT outcomes
-MIN_COUNT = 3
 PRIOR = 5.0  # pseudo-outcomes behind every shrunken share
-PAIR_PRIOR = 20.0  # pseudo-co-outcomes behind a pair's agreement
+# What match_share is read from, in log-odds or in grades over the base rate's variance, with the weights it starts at.
+TERMS = {
+    "base": 1.0, "item_share": 0.3, "item_gain": 0.7, "item_convert_share": 0.1, "user_share": 0.3, "user_gain": 0.7,
+    "user_convert_share": 0.1, "category_share": 0.2, "neighbour_gain": 2.0, "recent3_share": 0.1,
+    "recent10_share": 0.2,
+}  # fmt: skip
+SPREAD = 0.5  # standard deviation of those weights before anything is learned
 
 
 class Outcome(NamedTuple):
@@ -36,66 +45,69 @@ class Outcome(NamedTuple):
     click: int
     convert: int | None
 
+    @property
+    def grade(self) -> float:
+        """0, one half for a click, 1 for a conversion."""
+        return (self.click + (self.convert or 0)) / 2
+
 
 class Statistics:
-    """Grows outcome by outcome (`observe`), answers at any moment (`read`).
-
-    The neighbour term is item-based collaborative filtering on residuals (Sarwar et al. 2001, adjusted cosine,
-    with Bell & Koren's shrinkage of thinly supported pairs), kept incrementally in two dense matrices.
-    """
+    """Grows outcome by outcome (`observe`), answers at any moment (`read`)."""
 
     def __init__(self, categories: Mapping[str, Sequence[str]], tracked_items: int = TRACKED_ITEMS) -> None:
         self.categories = categories
-        self.tracked_items = tracked_items
         self.items: dict[str, np.ndarray] = {}  # [count, clicks, residuals, converts]
-        self.users: dict[str, np.ndarray] = {}  # [count, clicks, converts]
+        self.users: dict[str, np.ndarray] = {}  # [count, clicks, residuals, converts]
         self.user_categories: dict[tuple[str, str], np.ndarray] = {}  # [count, clicks]
         self.recent: dict[str, list[int]] = {}
-        self.slots: dict[str, int] = {}
-        self.history: dict[str, tuple[list[int], list[float]]] = {}  # per user: slots and residual grades
-        self.total = np.array([PRIOR, PRIOR / 2, PRIOR / 5])  # [count, clicks, converts], a weak start
-        self._products = np.zeros((64, 64), np.float32)  # sum of residual products over users who met both
-        self._squares = np.zeros(
-            (64, 64), np.float32
-        )  # [i, j]: sum of i's squared residuals over the same users
-        self._pairs = np.zeros((64, 64), np.float32)
+        self.total = np.array(
+            [PRIOR, PRIOR / 2, PRIOR * 0.35, PRIOR / 5]
+        )  # [count, clicks, grades, converts]
+        self.neighbours = Neighbours(categories, tracked_items)
+        self.match = OnlineLogistic(tuple(TERMS.values()), [SPREAD] * len(TERMS))
 
     # ---- reading ----------------------------------------------------------------------------------------
 
     def read(self, user_id: str, item_id: str) -> np.ndarray:
-        """COLUMNS as float64 (11,), from what has been observed so far."""
-        click_rate, convert_rate = self._rates()
-        user_count, user_share, user_convert = self._user(user_id)
-        count, clicks, residuals, converts = self.items.get(item_id, np.zeros(4))
-        gain = residuals / (count + PRIOR)
-        recent = self.recent.get(user_id, [])
+        """COLUMNS as float64 (13,), from what has been observed so far."""
+        return self._read(user_id, item_id)[0]
+
+    def _read(self, user_id: str, item_id: str) -> tuple[np.ndarray, np.ndarray]:
+        """COLUMNS, and the TERMS behind match_share."""
+        total, clicks, _, converts = self.total
+        click_rate, convert_rate = clicks / total, converts / total
+        item = self.items.get(item_id, np.zeros(4))
+        user = self.users.get(user_id, np.zeros(4))
+        item_share, user_share = _shrunk(item[1], item[0], click_rate), _shrunk(user[1], user[0], click_rate)
+        item_convert = _shrunk(item[3], item[0], convert_rate)
+        user_convert = _shrunk(user[3], user[0], convert_rate)
+        item_gain, user_gain = item[2] / (item[0] + PRIOR), user[2] / (user[0] + PRIOR)
         category_share = self._category_share(user_id, item_id, user_share)
-        expected = user_share + gain + (category_share - user_share) / 2 + self._neighbours(user_id, item_id)
-        return np.array(
+        neighbour_gain = self.neighbours.gain(user_id, item_id)
+        recent = self.recent.get(user_id, [])
+        base, level = _log_odds(click_rate), click_rate * (1 - click_rate)
+        mine = _log_odds(user_share)
+        terms = np.array(
             [
-                count,
-                (clicks + PRIOR * click_rate) / (count + PRIOR),
-                gain,
-                (converts + PRIOR * convert_rate) / (count + PRIOR),
-                user_count,
-                user_share,
-                user_convert,
-                category_share,
-                min(max(expected, 0.01), 0.99),
-                float(np.mean(recent[-3:])) if recent else np.nan,
-                float(np.mean(recent)) if recent else np.nan,
+                base,
+                _log_odds(item_share) - base,
+                item_gain / level,
+                _log_odds(item_convert) - _log_odds(convert_rate),
+                mine - base,
+                user_gain / level,
+                _log_odds(user_convert) - _log_odds(convert_rate),
+                _log_odds(category_share) - mine,
+                neighbour_gain / level,
+                _log_odds(_shrunk(sum(recent[-3:]), len(recent[-3:]), user_share)) - mine,
+                _log_odds(_shrunk(sum(recent), len(recent), user_share)) - mine,
             ]
         )
-
-    def _rates(self) -> tuple[float, float]:
-        count, clicks, converts = self.total
-        return clicks / count, converts / count
-
-    def _user(self, user_id: str) -> tuple[float, float, float]:
-        click_rate, convert_rate = self._rates()
-        count, clicks, converts = self.users.get(user_id, np.zeros(3))
-        n = count + PRIOR
-        return count, (clicks + PRIOR * click_rate) / n, (converts + PRIOR * convert_rate) / n
+        columns = [
+            item[0], item_share, item_gain, item_convert, user[0], user_share, user_gain, user_convert,
+            category_share, neighbour_gain, self.match.probability(terms),
+            float(np.mean(recent[-3:])) if recent else np.nan, float(np.mean(recent)) if recent else np.nan,
+        ]  # fmt: skip
+        return np.array(columns), terms
 
     def _category_share(self, user_id: str, item_id: str, user_share: float) -> float:
         shares = []
@@ -104,76 +116,43 @@ class Statistics:
             shares.append((clicks + 2 * user_share) / (count + 2))
         return float(np.mean(shares)) if shares else user_share
 
-    def _neighbours(self, user_id: str, item_id: str) -> float:
-        slot = self.slots.get(item_id)
-        met, grades = self.history.get(user_id, ([], []))
-        if slot is None or not met:
-            return 0.0
-        pairs = self._pairs[slot, met]
-        norm = np.sqrt(self._squares[slot, met] * self._squares[met, slot] + 1e-6)
-        similarity = self._products[slot, met] / norm * (pairs / (pairs + PAIR_PRIOR))
-        return float((similarity * np.asarray(grades)).sum() / (np.abs(similarity).sum() + 0.5))
-
     # ---- learning ---------------------------------------------------------------------------------------
 
     def observe(self, outcomes: Iterable[Outcome]) -> None:
         """Outcomes that matured at one moment; they do not see one another."""
-        batch = [(o, self._user(o.user_id)[1:]) for o in outcomes]
-        grades = []
-        for outcome, (share, convert_share) in batch:
-            expected = (share + convert_share) / 2
-            grades.append((outcome.click + (outcome.convert or 0)) / 2 - expected)
-        for (outcome, (share, _)), grade in zip(batch, grades, strict=True):
-            self._count(outcome, share)
-            self._agree(outcome, grade)
-        for (outcome, _), grade in zip(batch, grades, strict=True):
-            if (slot := self.slots.get(outcome.item_id)) is not None:
-                met, met_grades = self.history.setdefault(outcome.user_id, ([], []))
-                met.append(slot)
-                met_grades.append(grade)
+        batch = [(o, *self._read(o.user_id, o.item_id)) for o in outcomes]
+        rate = self.total[2] / self.total[0]
+        learned = []
+        for outcome, columns, terms in batch:
+            of_item, of_user = columns[[COLUMNS.index("item_gain"), COLUMNS.index("user_gain")]]
+            surprise = outcome.grade - rate
+            self._count(outcome, surprise - of_user, surprise - of_item)
+            self.match.learn(terms, outcome.click)
+            learned.append((outcome.user_id, outcome.item_id, float(surprise - of_item - of_user)))
+        self.neighbours.learn(learned, {o.item_id: self.items[o.item_id][0] for o, _, _ in batch})
 
     def observe_convert(self, user_id: str, item_id: str) -> None:
         """A conversion that matured after its click had already been observed."""
         self.items[item_id][3] += 1
-        self.users[user_id][2] += 1
-        self.total[2] += 1
+        self.users[user_id][3] += 1
+        self.total[3] += 1
 
-    def _count(self, outcome: Outcome, user_share: float) -> None:
+    def _count(self, outcome: Outcome, of_item: float, of_user: float) -> None:
+        """of_item, of_user: the residuals that item and user answer for."""
         user_id, item_id, click, convert = outcome
-        self.items.setdefault(item_id, np.zeros(4))[:] += (1, click, click - user_share, convert or 0)
-        self.users.setdefault(user_id, np.zeros(3))[:] += (1, click, convert or 0)
-        self.total += (1, click, convert or 0)
+        self.items.setdefault(item_id, np.zeros(4))[:] += (1, click, of_item, convert or 0)
+        self.users.setdefault(user_id, np.zeros(4))[:] += (1, click, of_user, convert or 0)
+        self.total += (1, click, outcome.grade, convert or 0)
         for category in self.categories.get(item_id, ()):
             self.user_categories.setdefault((user_id, category), np.zeros(2))[:] += (1, click)
         recent = self.recent.setdefault(user_id, [])
         recent.append(click)
         del recent[:-10]
 
-    def _agree(self, outcome: Outcome, grade: float) -> None:
-        slot = self._slot(outcome.item_id)
-        met, grades = self.history.get(outcome.user_id, ([], []))
-        if slot is None or not met:
-            return
-        others = np.asarray(grades, np.float32)
-        for matrix, row, column in (
-            (self._products, grade * others, grade * others),
-            (self._squares, np.full(len(met), grade**2, np.float32), others**2),
-            (self._pairs, np.ones(len(met), np.float32), np.ones(len(met), np.float32)),
-        ):
-            matrix[slot, met] += row
-            matrix[met, slot] += column
 
-    def _slot(self, item_id: str) -> int | None:
-        """The item's row in the pair matrices; given out once it has MIN_COUNT outcomes, while there is room."""
-        if (
-            item_id not in self.slots
-            and len(self.slots) < self.tracked_items
-            and self.items[item_id][0] >= MIN_COUNT
-        ):
-            self.slots[item_id] = len(self.slots)
-            if len(self.slots) > len(self._pairs):
-                pad = ((0, len(self._pairs)), (0, len(self._pairs)))
-                self._products, self._squares, self._pairs = (
-                    np.pad(m, pad) for m in (self._products, self._squares, self._pairs)
-                )
-        return self.slots.get(item_id)
+def _shrunk(hits: float, count: float, rate: float) -> float:
+    return float((hits + PRIOR * rate) / (count + PRIOR))
+
+
+def _log_odds(share: float) -> float:
+    return float(np.log(share / (1 - share)))

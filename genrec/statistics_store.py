@@ -1,29 +1,30 @@
-"""Statistics on disk: one compressed NumPy file, no pickles, so that a request need not replay the log."""
+"""Statistics on disk: compressed NumPy files, no pickles, so that a request need not replay the log."""
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from genrec.followers import Followers
+from genrec.neighbours import MATRICES
 from genrec.statistics import Statistics
-
-MATRICES = ("_products", "_squares", "_pairs")
 
 
 def save(statistics: Statistics, path: Path) -> None:
     users = list(statistics.users)
     pairs = list(statistics.user_categories)
-    met = [statistics.history.get(u, ([], [])) for u in users]
+    neighbours = statistics.neighbours
+    met = [neighbours.history.get(u, ([], [])) for u in users]
     recent = [statistics.recent.get(u, []) for u in users]
-    n = len(statistics.slots)
+    n = len(neighbours.slots)
     np.savez_compressed(
         path,
         total=statistics.total,
-        tracked_items=statistics.tracked_items,
+        tracked_items=neighbours.tracked_items,
         item_ids=_texts(statistics.items),
         items=_rows(statistics.items.values(), 4),
         user_ids=_texts(users),
-        users=_rows(statistics.users.values(), 3),
+        users=_rows(statistics.users.values(), 4),
         pair_users=_texts(u for u, _ in pairs),
         pair_categories=_texts(c for _, c in pairs),
         pairs_of_users=_rows(statistics.user_categories.values(), 2),
@@ -32,8 +33,10 @@ def save(statistics: Statistics, path: Path) -> None:
         met=np.concatenate([np.asarray(m, np.int32) for m, _ in met] or [np.empty(0, np.int32)]),
         met_grades=np.concatenate([np.asarray(g, np.float64) for _, g in met] or [np.empty(0)]),
         met_lengths=np.array([len(m) for m, _ in met], np.int64),
-        slot_items=_texts(statistics.slots),
-        **{name: getattr(statistics, name)[:n, :n] for name in MATRICES},
+        slot_items=_texts(neighbours.slots),
+        match_mean=statistics.match.mean,
+        match_covariance=statistics.match.covariance,
+        **{name: getattr(neighbours, name)[:n, :n] for name in MATRICES},
     )
 
 
@@ -49,16 +52,34 @@ def load(path: Path, categories: dict[str, Any]) -> Statistics:
         statistics.user_categories = dict(zip(keys, kept["pairs_of_users"].copy(), strict=True))
         recent = _cut(kept["recent"], kept["recent_lengths"])
         statistics.recent = {u: r.tolist() for u, r in zip(users, recent, strict=True)}
+        statistics.match.mean = kept["match_mean"].copy()
+        statistics.match.covariance = kept["match_covariance"].copy()
         met, grades = (_cut(kept[name], kept["met_lengths"]) for name in ("met", "met_grades"))
-        statistics.history = {
-            u: (m.tolist(), g.tolist()) for u, m, g in zip(users, met, grades, strict=True) if len(m)
-        }
-        statistics.slots = {item: k for k, item in enumerate(kept["slot_items"].tolist())}
-        for name in MATRICES:
-            setattr(
-                statistics, name, kept[name].copy() if kept[name].size else np.zeros((64, 64), np.float32)
-            )
+        history = {u: (m.tolist(), g.tolist()) for u, m, g in zip(users, met, grades, strict=True) if len(m)}
+        matrices = {name: kept[name].copy() for name in MATRICES}
+        statistics.neighbours.restore(kept["slot_items"].tolist(), history, matrices)
     return statistics
+
+
+def save_followers(followers: Followers, path: Path) -> None:
+    n = len(followers.slots)
+    np.savez_compressed(
+        path,
+        tracked_items=followers.tracked_items,
+        slot_items=_texts(followers.slots),
+        close=followers.close[:n, :n],
+        count=followers.count[:n],
+    )
+
+
+def load_followers(path: Path) -> Followers:
+    with np.load(path, allow_pickle=False) as kept:
+        followers = Followers(int(kept["tracked_items"]))
+        followers.slots = {item: k for k, item in enumerate(kept["slot_items"].tolist())}
+        followers.grow(len(followers.slots))
+        n = len(followers.slots)
+        followers.close[:n, :n], followers.count[:n] = kept["close"], kept["count"]
+    return followers
 
 
 def _texts(values: Any) -> np.ndarray:

@@ -83,8 +83,9 @@ def layout_of(
     )
 
 
-def histories_of(data: Prepared, layout: Layout, history_tokens: int) -> Histories:
-    return Histories(layout, data.lines, history_tokens)
+def histories_of(data: Prepared, layout: Layout, history_tokens: int, regime: str = "running") -> Histories:
+    """The contexts of a prepared data set, its lines with the statistics of that regime."""
+    return Histories(layout, data.lines_in(regime), history_tokens)
 
 
 def prompts_hash(layout: Layout) -> str:

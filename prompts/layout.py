@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from genrec.errors import UserError
+from genrec.followers import SEPARATOR
 from genrec.tasks import Task
 from prompts.pack import Pack
 from prompts.templates import END, Templates, as_data, percent
@@ -28,12 +29,12 @@ class Question:
 
 @dataclass(frozen=True)
 class Known:
-    """What a question may say about its subject: genrec.statistics numbers by name, horizon and gap in days.
+    """What a question may say about its subject: a row of Prepared.stats, horizon and gap in days.
 
     stats None: no statistics are written.
     """
 
-    stats: Mapping[str, float] | None = None
+    stats: Mapping[str, Any] | None = None
     horizon_days: float | None = None
     gap_days: float | None = None
 
@@ -104,7 +105,7 @@ class Layout:
 
     # ---- questions --------------------------------------------------------------------------------------
 
-    def click_question(self, item_id: str, stats: Mapping[str, float] | None) -> Ids:
+    def click_question(self, item_id: str, stats: Mapping[str, Any] | None) -> Ids:
         return self._rendered(self.tasks["click"], item_id, Known(stats))
 
     def question(
@@ -120,6 +121,8 @@ class Layout:
                     cure=f"ask {task} in its own wording",
                 )
             return Question(self._asked(item_id, known, query), self.answers[task])
+        if chosen.kind == "item":
+            return Question(self._rendered(chosen, "", known), (), over="vocabulary")
         ids = self._rendered(chosen, item_id, known)
         if chosen.given is not None:
             before = self.tasks[chosen.given]
@@ -157,6 +160,7 @@ class Layout:
             task.question,
             f"task {task.name}, question",
             item=self._item(item_id),
+            candidates=[self._item(i) for i in _candidates(known.stats)],
             stats=_numbers(known.stats),
             shares=_shares(known.stats),
             horizon_days=known.horizon_days,
@@ -171,14 +175,20 @@ class Layout:
         return str(self.items.get(item_id, {}).get("title") or f"Item {item_id}")
 
 
-def _shares(stats: Mapping[str, float] | None) -> str:
+def _shares(stats: Mapping[str, Any] | None) -> str:
     """The two numbers of a question about an item: how many like it, how many would be expected of this user."""
     if stats is None or np.isnan(stats.get("item_share", np.nan)):
         return ""
     return f"{percent(stats['item_share'])} {percent(stats['match_share'])}"
 
 
-def _numbers(stats: Mapping[str, float] | None) -> dict[str, float | None]:
+def _candidates(stats: Mapping[str, Any] | None) -> list[str]:
+    """Item ids that the statistics name for what is next."""
+    named = str((stats or {}).get("candidates") or "")
+    return named.split(SEPARATOR) if named else []
+
+
+def _numbers(stats: Mapping[str, Any] | None) -> dict[str, float | None]:
     """Statistics for templates: missing ones are None, never NaN."""
     if stats is None:
         return _Absent()

@@ -9,8 +9,10 @@ import numpy as np
 from genrec.calibration import Calibration
 from genrec.dataset import Prepared
 from genrec.errors import UserError
+from genrec.followers import CANDIDATES, SEPARATOR
 from genrec.lines import touches
 from genrec.statistics import COLUMNS
+from genrec.tasks import Task
 from prompts.adapter import AdapterCard, histories_of, layout_of, prompts_hash
 from prompts.history import Histories
 from prompts.language_model import fingerprint, load_tokenizer
@@ -47,12 +49,19 @@ class Served:
         """All of the user's lines: 0 for one who is new."""
         return len(self._lines.get(user_id, ()))
 
-    def seen(self, user_id: str) -> set[str]:
-        """Items that she has touched, as the next-item task means it."""
-        task = next((t for t in self.layout.tasks.values() if t.kind == "item"), None)
-        at = self._lines.get(user_id, np.empty(0, np.int64))
-        mine = self.data.lines.iloc[at]
-        return set(mine.item_id[touches(mine, task)] if task else mine.item_id)
+    def touched(self, user_id: str, task: Task) -> list[str]:
+        """Items that she has touched, as an item task means it, in order."""
+        mine = self.data.lines.iloc[self._lines.get(user_id, np.empty(0, np.int64))]
+        return [str(item) for item in mine.item_id[touches(mine, task)]]
+
+    def item_task(self) -> Task:
+        """The task that recommends."""
+        for task in self.layout.tasks.values():
+            if task.kind == "item":
+                return task
+        raise UserError(
+            "No task of this adapter names items", cure="train one with an item task, such as next"
+        )
 
     def row(self, user_id: str, item_id: str) -> Row:
         """A question about an item, asked after the whole log."""
@@ -72,12 +81,19 @@ class Served:
 
     def recommend(self, user_id: str, k: int) -> Found:
         """The k items most likely to be next, of all that she has not touched: exact."""
-        context = tuple(self.histories.context(user_id, self.point(user_id)).tolist())
-        return top_items(self.engine, context, self.trie, k, exclude=self.seen(user_id))
+        task = self.item_task()
+        touched = self.touched(user_id, task)
+        candidates = self.data.followers_now(task.name).candidates(touched, CANDIDATES)
+        question = self.layout.question(task.name, known=Known({"candidates": SEPARATOR.join(candidates)}))
+        context = self.histories.context(user_id, self.point(user_id))
+        return top_items(self.engine, (*context.tolist(), *question.ids), self.trie, k, exclude=set(touched))
 
 
-def open_adapter(folder: Path, data: Prepared, base: str = "") -> Served:
-    """Open an adapter (merged into its base) on the data set that it serves. base: where its model is kept here."""
+def open_adapter(folder: Path, data: Prepared, base: str = "", regime: str = "") -> Served:
+    """Open an adapter (merged into its base) on the data set that it serves.
+
+    base: where its model is kept here. regime: whose statistics the history lines say; the adapter's own if "".
+    """
     card = AdapterCard.load(folder)
     name = base or card.base["name"]
     card.check_base(name, fingerprint(name), folder)
@@ -88,7 +104,7 @@ def open_adapter(folder: Path, data: Prepared, base: str = "") -> Served:
             where=str(folder),
             cure="train it again, or bring back the pack and tasks it was trained with",
         )
-    histories = histories_of(data, layout, card.history["tokens"])
+    histories = histories_of(data, layout, card.history["tokens"], regime or card.regime)
     engine = load(name, card.dtype, folder)
     lines = {task: Calibration.from_json(raw) for task, raw in card.calibration.items()}
     return Served(card, data, layout, histories, engine, Predictor(layout, histories, engine, lines))

@@ -88,7 +88,9 @@ def derived(
     found["point"] = lines.points(found, history)
     by_impression, _ = replay(seen, CATEGORIES, freeze_at)
     parts = [
-        dataset._example_stats(values, found, log, TASKS).add_prefix(f"{regime}_")
+        dataset._example_stats(
+            values, found, log, TASKS, freeze_at if regime == "frozen" else None
+        ).add_prefix(f"{regime}_")
         for regime, values in by_impression.items()
     ]
     ids = [*seen.event_id, ""]  # the last one stands for -1, no impression

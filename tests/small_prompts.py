@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+from genrec.followers import SEPARATOR
 from genrec.statistics import COLUMNS
 from genrec.tasks import Task, load_task
 from prompts.language_model import load_tokenizer
@@ -24,12 +25,14 @@ USERS: dict[str, dict[str, Any]] = {
 }
 STATS = {**dict.fromkeys(COLUMNS, 0.25), "item_share": 0.756, "match_share": 0.941}
 VISITS = {
-    "sessions": 3.0, "session_events": 12.0, "session_minutes": 25.5, "days_since_first": 40.25,
+    "sessions": 3.0, "recent_sessions": 2.0, "session_events": 12.0, "session_minutes": 25.5, "days_since_first": 40.25,
     "days_since_last": 0.04, "gap_days_mean": 13.4, "return_count": 1.0, "return_chances": 2.0, "mean_value": 3.5,
+    "return_share": 0.4,
 }  # fmt: skip
+CANDIDATES = {"candidates": SEPARATOR.join(["2", "3"])}
 KNOWN = {
     "cold": Known(horizon_days=7.0),
-    "warm": Known({**STATS, **VISITS}, horizon_days=7.0),
+    "warm": Known({**STATS, **VISITS, **CANDIDATES}, horizon_days=7.0),
     "cut-off": Known({**STATS, **VISITS}, horizon_days=181.0, gap_days=92.0),
 }
 

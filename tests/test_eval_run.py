@@ -100,7 +100,7 @@ def test_recommendations_are_exact_and_leave_out_what_was_seen(served: Served) -
     user = str(served.data.lines.user_id.iloc[0])
     found = served.recommend(user, 5)
     assert found.exact
-    assert not {item for item, _ in found.items} & served.seen(user)
+    assert not {item for item, _ in found.items} & set(served.touched(user, served.item_task()))
     assert set(dict(found.items)) <= set(served.layout.items)
 
 
@@ -111,7 +111,7 @@ def test_no_next_item_is_among_those_masked_as_touched(served: Served, data: Pre
     for row in asked.itertuples():
         assert row.item_id not in past.items(row.user_id, row.point)
     user = str(asked.user_id.iloc[0])
-    assert served.seen(user) == set(past.items(user, served.point(user)))
+    assert set(served.touched(user, served.item_task())) == set(past.items(user, served.point(user)))
 
 
 def test_the_commands_answer(

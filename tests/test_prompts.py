@@ -45,9 +45,7 @@ def rendered(pack: str) -> dict[str, tuple[int, ...]]:
     for name, task in SHIPPED.items():
         item = "1" if name in ("click", "convert") else ""
         for known in KNOWN:
-            out[f"{name}, {known}"] = (
-                write.question(name, item, KNOWN[known]).ids if task.kind != "item" else ()
-            )
+            out[f"{name}, {known}"] = write.question(name, item, KNOWN[known]).ids
         if task.kind == "item":
             continue
         if task.given is None:

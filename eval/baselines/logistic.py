@@ -13,11 +13,11 @@ from eval.recommender import Floats, Rows
 from eval.training import Labelled, labelled, scored_tasks, task_of
 from genrec import metrics
 from genrec.dataset import Prepared
-from genrec.point_in_time import VISIT_COLUMNS
+from genrec.visits import VISIT_COLUMNS
 
 STRENGTHS = (0.001, 0.01, 0.1, 1.0)  # C of scikit-learn: the inverse of the L2 penalty
 LONG_TAILED = frozenset(
-    {"item_count", "user_count", *VISIT_COLUMNS} - {"mean_value"}
+    {"item_count", "user_count", *VISIT_COLUMNS} - {"mean_value", "return_share"}
 )  # counts and times: a step from 1 to 2 says more than one from 100 to 101
 
 

@@ -1,0 +1,31 @@
+"""The statistic that our prompts state, taken at its word: what the language model must add to."""
+
+import numpy as np
+
+from eval.recommender import Floats, Rows
+from eval.training import task_of
+from genrec.dataset import Prepared
+from genrec.followers import SEPARATOR
+
+STATED = {"follows": "match_share", "returns": "return_share"}  # by the label's rule
+
+
+class Stated:
+    """match_share for what follows an impression, return_share for returns, the candidates for items. Conversions given
+    a click have no number of their own: unscored."""
+
+    name = "stated statistic"
+
+    def fit(self, data: Prepared, regime: str) -> None:
+        self.regime = regime
+
+    def predict(self, data: Prepared, rows: Rows) -> Floats:
+        task = data.tasks[task_of(data, rows)]
+        column = STATED.get(task.label["rule"])
+        if column is None or task.given is not None:
+            return np.full(len(rows), np.nan)
+        return np.asarray(data.stats[self.regime][column].iloc[rows], dtype=np.float64)
+
+    def rank(self, data: Prepared, rows: Rows, k: int) -> list[list[str] | None]:
+        named = data.stats[self.regime].candidates.iloc[rows]
+        return [text.split(SEPARATOR)[:k] if text else [] for text in named]

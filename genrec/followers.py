@@ -1,0 +1,112 @@
+"""Which items are touched close to which: candidates for what a user touches next."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+TRACKED_ITEMS = 4096  # the first to be touched
+WINDOW = 10  # touches that count as close, and the latest ones of a user that speak
+PRIOR = 5.0  # pseudo-touches behind a neighbour's weight
+CANDIDATES = 15  # that a question may name
+SEPARATOR = "\x1f"  # between their ids
+POPULAR = 3.0  # pseudo-touches, in square root, under a candidate's popularity
+
+
+class Followers:
+    """Counts, for each pair of items, how often one user touched them within WINDOW touches of each other.
+
+    Item-based nearest neighbours over sequences, as in session-based recommendation (Hidasi et al. 2016 call the
+    baseline item-KNN); kept incrementally in one dense matrix.
+    """
+
+    def __init__(self, tracked_items: int = TRACKED_ITEMS) -> None:
+        self.tracked_items = tracked_items
+        self.slots: dict[str, int] = {}
+        self.close = np.zeros((64, 64), np.float32)
+        self.count = np.zeros(64, np.float32)
+
+    def observe(self, touched: Sequence[str], item_id: str) -> None:
+        """touched: what the user touched before this item, in order."""
+        slot = self._slot(item_id)
+        if slot is None:
+            return
+        before = [self.slots[i] for i in touched[-WINDOW:] if i in self.slots and i != item_id]
+        np.add.at(self.close, (before, slot), 1)
+        np.add.at(self.close, (slot, before), 1)
+        self.count[slot] += 1
+
+    def candidates(self, touched: Sequence[str], k: int) -> list[str]:
+        """The k items most often touched near the user's latest ones, best first, none that she has touched.
+
+        Of equals the more popular, then the one known longer; a user without a history gets the most popular.
+        """
+        n = len(self.slots)
+        near = [(d, self.slots[i]) for d, i in enumerate(touched[: -WINDOW - 1 : -1], 1) if i in self.slots]
+        count = self.count[:n]
+        scores = count * 1e-9
+        if near:
+            distance, slots = np.array([d for d, _ in near]), [s for _, s in near]
+            weight = 1 / (np.sqrt(distance) * (self.count[slots] + PRIOR))
+            scores = scores + weight @ self.close[slots, :n] / (np.sqrt(count) + POPULAR)
+        seen = [self.slots[i] for i in touched if i in self.slots]
+        scores[seen] = -np.inf
+        best = np.argsort(-scores, kind="stable")[:k]
+        names = list(self.slots)
+        return [names[slot] for slot in best if np.isfinite(scores[slot])]
+
+    def _slot(self, item_id: str) -> int | None:
+        if item_id not in self.slots and len(self.slots) < self.tracked_items:
+            self.slots[item_id] = len(self.slots)
+            self.grow(len(self.slots))
+        return self.slots.get(item_id)
+
+    def grow(self, n: int) -> None:
+        """Room for n items."""
+        while len(self.count) < n:
+            more = len(self.count)
+            self.close = np.pad(self.close, ((0, more), (0, more)))
+            self.count = np.pad(self.count, (0, more))
+
+
+def replay(
+    lines: pd.DataFrame, touched: np.ndarray, asked: pd.DataFrame, freeze_at: int
+) -> tuple[dict[str, list[str]], Followers]:
+    """{"running", "frozen"}: each asking's CANDIDATES item ids joined by SEPARATOR; and the counts after the last line.
+
+    lines: the history, touched: (lines,) which of them count. asked: user_id, ts. Frozen counts hold what was known
+    before freeze_at; the user's own touches go on.
+    """
+    known = lines[touched].sort_values(["known_at", "user_id"], kind="stable")
+    log = list(zip(known.known_at, known.user_id, known.item_id, strict=True))
+    history: dict[str, list[str]] = {}
+    running, frozen = Followers(), Followers()
+    found = {"running": [""] * len(asked), "frozen": [""] * len(asked)}
+    times, users = asked.ts.to_numpy(), asked.user_id.to_numpy()
+    done = 0
+
+    def follow(until: int) -> None:
+        nonlocal done
+        while done < len(log) and log[done][0] < until:
+            ts, user, item = log[done]
+            mine = history.setdefault(user, [])
+            running.observe(mine, item)
+            if ts < freeze_at:
+                frozen.observe(mine, item)
+            mine.append(item)
+            done += 1
+
+    for k in tqdm(
+        np.argsort(times, kind="stable"), desc="candidates", unit="asking", leave=False, mininterval=0.5
+    ):
+        follow(times[k])
+        mine = history.get(users[k], [])
+        found["running"][k] = SEPARATOR.join(running.candidates(mine, CANDIDATES))
+        found["frozen"][k] = (
+            found["running"][k]
+            if times[k] <= freeze_at
+            else SEPARATOR.join(frozen.candidates(mine, CANDIDATES))
+        )
+    follow(np.iinfo(np.int64).max)
+    return found, running
