@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from eval.history import Histories as Touched
 from eval.recommender import ChainAnswer, Floats, Rows
+from eval.touches import Touches
 from genrec.dataset import Prepared
 from prompts.history import Histories
 from prompts.layout import Known, Layout
@@ -63,7 +63,7 @@ class Genrec:
         if self._trie is None:
             self._trie = Trie({i: self.layout.item(i) for i in data.tables.items["item_id"].to_pylist()})
         task = self._task(data, rows)
-        past = Touched(data, data.tasks[task])
+        past = Touches(data, data.tasks[task])
         stats = data.stats[self.regime].iloc[rows].to_dict("records")
         lists = []
         examples = list(data.examples.iloc[rows].itertuples())

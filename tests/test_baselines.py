@@ -17,10 +17,10 @@ from eval.baselines.popularity import Popularity
 from eval.baselines.prior import Prior
 from eval.baselines.two_tower import TwoTower
 from eval.features import Features, attributes
-from eval.history import Histories
 from eval.lineup import lineup
 from eval.protocols import resplit
 from eval.recommender import Ranker, Recommender, Scorer
+from eval.touches import Touches
 from eval.training import labelled, learnable_lines, scored_tasks
 from genrec import metrics
 from genrec.dataset import Prepared
@@ -194,11 +194,11 @@ class RankerContract(Contract):
     def test_lists_unseen_items_of_the_catalog(self, regime: str) -> None:
         data = shop()
         rows, catalog = data.rows("next", "test"), set(data.tables.items["item_id"].to_pylist())
-        histories = Histories(data, data.tasks["next"])
+        past = Touches(data, data.tasks["next"])
         for row, items in zip(rows, self.ranked(data, rows, regime), strict=True):
             user, point = data.examples.user_id[row], data.examples.point[row]
             assert len(items) == len(set(items)) <= 10
-            assert set(items) <= catalog - set(histories.items(user, point))
+            assert set(items) <= catalog - set(past.items(user, point))
 
     def test_answers_alike_twice(self) -> None:
         rows = shop().rows("next", "test")

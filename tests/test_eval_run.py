@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from training_fixtures import save_tiny_model, tiny_shop
 
-from eval.history import Histories
 from eval.run import Options, evaluate
+from eval.touches import Touches
 from finetune.recipe import Recipe
 from finetune.run import train
 from genrec.cli import main
@@ -105,7 +105,7 @@ def test_recommendations_are_exact_and_leave_out_what_was_seen(served: Served) -
 
 
 def test_no_next_item_is_among_those_masked_as_touched(served: Served, data: Prepared) -> None:
-    past = Histories(data, data.tasks["next"])
+    past = Touches(data, data.tasks["next"])
     asked = data.examples[data.examples.task == "next"]
     assert len(asked) > 100
     for row in asked.itertuples():

@@ -10,8 +10,8 @@ from lenskit.data import ItemList, from_interactions_df
 from lenskit.knn import ItemKNNScorer
 from tqdm import tqdm
 
-from eval.history import Histories
 from eval.recommender import Rows
+from eval.touches import Touches
 from eval.training import learnable_lines, task_of
 from genrec import metrics
 from genrec.dataset import Prepared
@@ -80,13 +80,13 @@ class ItemKnn:
 
     def _rank(self, data: Prepared, rows: Rows, k: int, setting: Setting) -> list[list[str]]:
         scorer = self._model(setting)
-        histories = Histories(data, data.tasks[task_of(data, rows)])
+        past = Touches(data, data.tasks[task_of(data, rows)])
         known = [item for item in self.catalog if item in scorer.items]
         place = {item: number for number, item in enumerate(known)}
         candidates = ItemList(known)
         ranked = []
         for user, point in data.examples.iloc[rows][["user_id", "point"]].itertuples(index=False):
-            seen, values = histories.items(user, point), histories.values(user, point)
+            seen, values = past.items(user, point), past.values(user, point)
             # LensKit 2025.8 fails on an item that it was not trained on
             kept = [n for n, item in enumerate(seen) if item in place][-setting.recent :]
             query = ItemList(item_ids=[seen[n] for n in kept], rating=values[kept])

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from eval.history import Histories
 from eval.recommender import Rows
+from eval.touches import Touches
 from eval.training import task_of
 from genrec.dataset import Prepared
 from genrec.lines import touches
@@ -21,10 +21,8 @@ class Popularity:
 
     def rank(self, data: Prepared, rows: Rows, k: int) -> list[list[str] | None]:
         task = data.tasks[task_of(data, rows)]
-        histories, touched = (
-            Histories(data, task),
-            data.lines[touches(data.lines, task)].sort_values("known_at", kind="stable"),
-        )
+        past = Touches(data, task)
+        touched = data.lines[touches(data.lines, task)].sort_values("known_at", kind="stable")
         known = touched.known_at.to_numpy()
         places = np.array([self.place[item] for item in touched.item_id], dtype=np.int64)
         asked = data.examples.iloc[rows]
@@ -36,7 +34,7 @@ class Popularity:
             np.add.at(counts, places[done:until], 1)
             done = max(done, int(until))
             scores = counts.copy()
-            scores[[self.place[item] for item in histories.items(user, point)]] = -1
+            scores[[self.place[item] for item in past.items(user, point)]] = -1
             best = np.argsort(-scores, kind="stable")[:k]
             ranked[number] = [self.catalog[place] for place in best if scores[place] >= 0]
         return ranked

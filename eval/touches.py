@@ -8,7 +8,7 @@ from genrec.lines import touches
 from genrec.tasks import Task
 
 
-class Histories:
+class Touches:
     """Which items each user had touched before an example, in the order in which that became known."""
 
     def __init__(self, data: Prepared, task: Task) -> None:
