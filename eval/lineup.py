@@ -20,6 +20,7 @@ def lineup(data: Prepared, task: str, seed: int = 0, quick: bool = False) -> lis
     from eval.baselines.means import Means
     from eval.baselines.popularity import Popularity
     from eval.baselines.prior import Prior
+    from eval.baselines.stated import Stated
 
     tabular: list[Callable[[], Recommender]] = [
         Logistic,
@@ -29,10 +30,11 @@ def lineup(data: Prepared, task: str, seed: int = 0, quick: bool = False) -> lis
         from eval.baselines.two_tower import TwoTower
 
         means = [lambda: Means("user"), lambda: Means("item"), lambda: Means("both")]
-        return [Prior, *means, lambda: TwoTower(seed=seed), *tabular]
+        stated = [] if task == CTCVR or data.tasks[task].given is not None else [Stated]
+        return [Prior, *means, *stated, lambda: TwoTower(seed=seed), *tabular]
     rule, kind = data.tasks[task].label["rule"], data.tasks[task].kind
     if kind == "item":
-        return [Popularity, lambda: ItemKnn(QUICK if quick else None)]
+        return [Popularity, Stated, lambda: ItemKnn(QUICK if quick else None)]
     if rule == "returns":
-        return [Prior, lambda: Means("user"), BgNbd, *tabular]
+        return [Prior, lambda: Means("user"), Stated, BgNbd, *tabular]
     return [Prior, *tabular] if kind == "binary" else [Prior]

@@ -8,6 +8,7 @@ from genrec.dataset import Prepared
 from genrec.followers import SEPARATOR
 
 STATED = {"follows": "match_share", "returns": "return_share"}  # by the label's rule
+CLOSEST = 1e-6  # to 0 and 1: a share may be either, and no log loss survives that
 
 
 class Stated:
@@ -24,7 +25,8 @@ class Stated:
         column = STATED.get(task.label["rule"])
         if column is None or task.given is not None:
             return np.full(len(rows), np.nan)
-        return np.asarray(data.stats[self.regime][column].iloc[rows], dtype=np.float64)
+        stated = data.stats[self.regime][column].to_numpy(np.float64)[rows]
+        return np.asarray(np.clip(stated, CLOSEST, 1 - CLOSEST), dtype=np.float64)
 
     def rank(self, data: Prepared, rows: Rows, k: int) -> list[list[str] | None]:
         named = data.stats[self.regime].candidates.iloc[rows]
