@@ -87,12 +87,12 @@ def derived(
     found = labels.examples(log, seen, TASKS)
     found["point"] = lines.points(found, history)
     by_impression, _ = replay(seen, CATEGORIES, freeze_at)
-    parts = [
-        dataset._example_stats(
-            values, found, log, TASKS, freeze_at if regime == "frozen" else None
-        ).add_prefix(f"{regime}_")
+    stats = {
+        regime: dataset._example_stats(values, found, log, TASKS, freeze_at if regime == "frozen" else None)
         for regime, values in by_impression.items()
-    ]
+    }
+    dataset._add_candidates(stats, NEXT, found, history, freeze_at)
+    parts = [of_regime.add_prefix(f"{regime}_") for regime, of_regime in stats.items()]
     ids = [*seen.event_id, ""]  # the last one stands for -1, no impression
     found["event_id"] = [ids[k] for k in found.impression]
     history["event_id"] = [ids[k] for k in history.impression]

@@ -7,6 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_logs import MINUTE, START, Row, derived, logs, prepared, row
 
+from genrec.followers import SEPARATOR
+
 MANY = 40  # small logs that a property is tried on
 
 OWN = ["task", "user_id", "item_id", "ts", "event_id"]
@@ -107,3 +109,22 @@ def test_points_grow_with_time_and_count_only_what_was_known_before(log: list[Ro
         assert ordered.point.is_monotonic_increasing
         for ts, point in zip(ordered.ts, ordered.point, strict=True):
             assert point == (mine.known_at < ts).sum()
+
+
+@settings(max_examples=MANY)
+@given(log=logs(max_size=40))
+def test_candidates_were_touched_by_someone_before_the_question_and_not_by_the_one_who_is_asked(
+    log: list[Row],
+) -> None:
+    freeze_at = START + 45 * MINUTE
+    found, history, _, _ = derived([*log, row("w", "c", 0, "impression")], freeze_at)
+    clicked = history[history.click == 1]
+    for asked in found[found.task == "next"].itertuples():
+        known = clicked[clicked.known_at < asked.ts]
+        own = set(known.item_id[known.user_id == asked.user_id])
+        for text, until in ((asked.running_candidates, asked.ts), (asked.frozen_candidates, freeze_at)):
+            named = set(text.split(SEPARATOR)) if text else set()
+            assert (
+                named == set(known.item_id[known.known_at < until]) - own
+            )  # of three items none is left out
+            assert named <= {r["item_id"] for r in log if r["event"] == "click" and r["ts"] < asked.ts}

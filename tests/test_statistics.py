@@ -178,3 +178,16 @@ def test_visit_numbers_by_hand() -> None:
     assert mine.return_chances.tolist() == [0, 1, 2]
     assert mine.return_count.tolist() == [0, 1, 1]
     assert mine.mean_value.tolist() == [2, 3, 32]
+
+
+def test_recent_sessions_are_those_that_began_within_the_last_horizon() -> None:
+    log = [row("u", None, m, "visit") for m in (0, 30, 60, 135, 300)]
+    asked = examples(log, RETURN)
+    assert asked.minute.tolist() == [15, 45, 75, 150, 315]  # a horizon is an hour
+    mine = visits(frame(log), asked, 15 * MINUTE)
+    assert mine.sessions.tolist() == [1, 2, 3, 4, 5]
+    assert mine.recent_sessions.tolist() == [1, 2, 2, 1, 1]
+    at_its_edge = asked[asked.minute == 75].assign(ts=START + 90 * MINUTE)
+    assert visits(frame(log), at_its_edge, 15 * MINUTE).recent_sessions.tolist() == [
+        2
+    ]  # minute 30 still counts
