@@ -23,7 +23,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "--list-rows", type=int, default=500, help="sample this many next items; 0 for all (%(default)s)"
     )
     parser.add_argument(
-        "--regime", choices=("running", "frozen"), default="running", help="of the statistics (%(default)s)"
+        "--regime",
+        choices=("running", "frozen"),
+        help="of the statistics (the one the adapter was trained on)",
     )
     parser.add_argument(
         "--without-statistics", action="store_true", help="measure prompts without statistics too"
@@ -55,7 +57,7 @@ def _run(args: argparse.Namespace) -> int:
         tasks=tuple(filter(None, (args.tasks or "").split(","))),
         rows=args.rows,
         list_rows=args.list_rows or None,
-        regime=args.regime,
+        regime=args.regime or "",
         baselines=not args.no_baselines,
         untrained=not args.no_untrained,
         without_stats=args.without_statistics,

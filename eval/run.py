@@ -28,12 +28,13 @@ OURS, UNTRAINED, WITHOUT = "genrec", "genrec untrained", "genrec without statist
 @dataclass(frozen=True)
 class Options:
     """rows: test examples sampled per task, by whole users (None: all); list_rows: single rows of the next item, which
-    costs a catalog search each. ask: measure wordings kept out of training. quick: small searches for the baselines."""
+    costs a catalog search each. regime: of the statistics, "" for the adapter's own. ask: measure wordings kept out of
+    training. quick: small searches for the baselines."""
 
     tasks: tuple[str, ...] = ()
     rows: int | None = None
     list_rows: int | None = 500
-    regime: str = "running"
+    regime: str = ""
     baselines: bool = True
     untrained: bool = True
     without_stats: bool = False
@@ -47,8 +48,12 @@ def evaluate(adapter: Path, data: Prepared, options: Options, out: Path) -> list
     served = open_adapter(adapter, data, regime=options.regime)
     if unknown := set(options.tasks) - set(harness.tasks(data)):
         raise UserError(f"No task {min(unknown)!r}", cure=f"use one of: {', '.join(harness.tasks(data))}")
+    options = replace(options, regime=options.regime or served.card.regime)
     if options.regime != served.card.regime:
-        print(f"the adapter reads {served.card.regime} statistics: its stored calibration stays as it is")
+        print(
+            f"measured on {options.regime} statistics, though the adapter was trained on {served.card.regime} ones: "
+            "its stored calibration stays as it is"
+        )
     mark = fingerprint_of(adapter)
     contestants: list[Recommender] = [Genrec(OURS, served.layout, served.histories, served.engine, mark)]
     if options.without_stats:

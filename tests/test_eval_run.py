@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +79,21 @@ def test_calibration_and_the_worth_of_free_wordings_go_into_the_adapter(evaluate
     assert set(card.calibration) >= {"click", "convert"}
     assert "click" in card.metrics["ask"]
     assert isinstance(card.metrics["ask"]["click"]["within"], bool)
+
+
+@pytest.mark.parametrize("chosen", ["", "running"])
+def test_the_regime_is_the_adapters_own_unless_it_is_named(
+    place: Path, data: Prepared, chosen: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    adapter = tmp_path / "adapter"
+    shutil.copytree(newest_adapter(place / "runs"), adapter)
+    replace(AdapterCard.load(adapter), regime="frozen", calibration={}).save(adapter)
+    options = Options(("return",), rows=30, regime=chosen, baselines=False, untrained=False, ask=False)
+    results = evaluate(adapter, data, options, tmp_path / "eval")
+    assert {r["regime"] for r in results} == {chosen or "frozen"}
+    said = "measured on running statistics, though the adapter was trained on frozen ones"
+    assert (said in capsys.readouterr().out) is bool(chosen)
+    assert ("return" in AdapterCard.load(adapter).calibration) is not bool(chosen)
 
 
 def test_the_chain_holds_for_calibrated_answers(evaluated: Path, data: Prepared) -> None:
