@@ -5,10 +5,10 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from genrec.errors import UserError
+from genrec.fields import find, read_mapping, refuse_unknown
 
 FOLDER = Path(__file__).parent / "recipes"
 
@@ -69,23 +69,9 @@ READ = TypeAdapter(Recipe)
 
 def load_recipe(name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
     """A shipped recipe by name or one of the user's own by path, with single fields changed."""
-    path = Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
-    if not path.exists():
-        shipped = ", ".join(sorted(p.stem for p in FOLDER.glob("*.yaml")))
-        raise UserError(
-            f"No recipe {name!r}", where=str(path), cure=f"use one of {shipped}, or a path to a YAML file"
-        )
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(
-            f"Cannot read the recipe: {error}", where=str(path), cure="write YAML in UTF-8"
-        ) from error
-    known = {f.name for f in fields(Recipe)}
-    if unknown := sorted(set(raw) - known):
-        raise UserError(
-            f"Unknown field {unknown[0]!r}", where=str(path), cure=f"use one of: {', '.join(sorted(known))}"
-        )
+    path = find("recipe", name, FOLDER)
+    raw = read_mapping(path, "recipe", "see docs/training.md")
+    refuse_unknown(raw, [f.name for f in fields(Recipe)], str(path))
     try:
         recipe = READ.validate_python({"name": path.stem, **raw, **(changes or {})})
     except ValidationError as error:

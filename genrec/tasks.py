@@ -5,9 +5,8 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, NoReturn, get_args
 
-import yaml
-
 from genrec.errors import UserError
+from genrec.fields import find, read_mapping, refuse_unknown
 
 Kind = Literal["binary", "choice", "item", "text"]
 # Label rules and the fields that each cannot do without.
@@ -49,24 +48,12 @@ class Task:
 
 def load_task(path: Path) -> Task:
     """Read one task file; a field that is unknown, missing or of the wrong type is refused by name."""
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(
-            f"Cannot read the task file: {error}", where=str(path), cure="write YAML in UTF-8"
-        ) from error
-    if not isinstance(raw, dict):
-        raise UserError("A task file is a YAML mapping", where=str(path), cure="see docs/tasks.md")
-    return task_from(raw, str(path))
+    return task_from(read_mapping(path, "task file", "see docs/tasks.md"), str(path))
 
 
 def task_from(raw: Mapping[str, Any], where: str) -> Task:
     """Raises UserError, with the field's name, for whatever is unknown, missing or of the wrong type."""
-    known = {f.name for f in fields(Task)}
-    if unknown := sorted(set(map(str, raw)) - known):
-        raise UserError(
-            f"Unknown field {unknown[0]!r}", where=where, cure=f"use one of: {', '.join(sorted(known))}"
-        )
+    refuse_unknown(raw, [f.name for f in fields(Task)], where)
     if missing := sorted({"name", "kind"} - set(raw)):
         raise UserError(f"Missing field {missing[0]!r}", where=where, cure="every task has a name and a kind")
     values: dict[str, Any] = {name: typed(name, value, where) for name, value in raw.items()}
@@ -147,7 +134,8 @@ def load_tasks(
     before `folders` where a name is in both.
     """
     own = list(own)
-    wanted = [_find(name, [*own, *folders]) for name in names]
+    places = [*own, *folders]
+    wanted = [find("task", str(name), *places) for name in names]
     for folder in own:
         files = sorted(folder.glob("*.yaml"))
         if not files:
@@ -183,12 +171,3 @@ def _check_given(task: Task, tasks: Mapping[str, Task]) -> None:
             where=f"task {task.name!r}, given",
             cure="continue a binary task that does not itself continue another",
         )
-
-
-def _find(name: str, folders: Iterable[Path]) -> Path:
-    for folder in folders:
-        if (path := folder / f"{name}.yaml").exists():
-            return path
-    raise UserError(
-        f"No task {name!r}", where=", ".join(map(str, folders)), cure=f"add {name}.yaml or drop the name"
-    )

@@ -5,9 +5,8 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from genrec.errors import UserError
+from genrec.fields import find, read_mapping, refuse_unknown
 from genrec.tasks import Task, typed
 
 FOLDER = Path(__file__).parent / "packs"
@@ -43,25 +42,9 @@ class Pack:
 
 def load_pack(name: str) -> Pack:
     """A shipped pack by name, or one of the user's own by the path of its YAML file."""
-    path = Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
-    if not path.exists():
-        shipped = ", ".join(sorted(p.stem for p in FOLDER.glob("*.yaml")))
-        raise UserError(
-            f"No pack {name!r}", where=str(path), cure=f"use one of {shipped}, or a path to a YAML file"
-        )
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(
-            f"Cannot read the pack: {error}", where=str(path), cure="write YAML in UTF-8"
-        ) from error
-    if not isinstance(raw, dict):
-        raise UserError("A pack is a YAML mapping", where=str(path), cure=f"see {FOLDER / 'goods-en.yaml'}")
-    known = {f.name for f in fields(Pack)}
-    if unknown := sorted(set(map(str, raw)) - known):
-        raise UserError(
-            f"Unknown field {unknown[0]!r}", where=str(path), cure=f"use one of: {', '.join(sorted(known))}"
-        )
+    path = find("pack", name, FOLDER)
+    raw = read_mapping(path, "pack", f"see {FOLDER / 'goods-en.yaml'}")
+    refuse_unknown(raw, [f.name for f in fields(Pack)], str(path))
     _check(raw, str(path))
     return Pack(**raw)
 
