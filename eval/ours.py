@@ -91,10 +91,7 @@ class Genrec:
         stats = data.stats[self.regime].iloc[rows].to_dict("records")
         asked = []
         for example, known in zip(data.examples.iloc[rows].itertuples(), stats, strict=True):
-            horizon, gap = (
-                None if np.isnan(x) else float(x) for x in (example.horizon_days, example.gap_days)
-            )
-            what = Known(known if self.with_stats else None, horizon, gap)
+            what = Known.of(known if self.with_stats else None, example.horizon_days, example.gap_days)
             asked.append(Row(example.user_id, example.point, example.item_id, what))
         query = None
         if self.query is not None:

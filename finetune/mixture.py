@@ -97,7 +97,7 @@ class Mixture:
         task = self.layout.tasks[example["task"]]
         context = self.histories.context(example["user_id"], example["point"], with_stats)
         number = self._number[task.name]
-        known = known_of(example, stats, with_stats)
+        known = Known.of(stats if with_stats else None, example["horizon_days"], example["gap_days"])
         if task.kind == "item":
             opening = np.asarray(self.layout.question(task.name, known=known).ids, np.int64)
             context = np.concatenate([context, opening])
@@ -116,12 +116,6 @@ class Mixture:
     def _share(self, *parts: Any) -> float:
         """A number in [0, 1) that depends on the seed and the parts alone, not on the order of the work."""
         return zlib.crc32("\t".join(map(str, (self.options.seed, *parts))).encode()) / 2**32
-
-
-def known_of(example: dict[str, Any], stats: dict[str, float], with_stats: bool) -> Known:
-    """What an example's question may say. Without statistics a return question still names its horizon."""
-    horizon, gap = (None if pd.isna(example[k]) else float(example[k]) for k in ("horizon_days", "gap_days"))
-    return Known(stats if with_stats else None, horizon, gap)
 
 
 def asked_prompt(context: np.ndarray, question: Sequence[int], read: Read) -> Prompt:

@@ -38,6 +38,12 @@ class Known:
     horizon_days: float | None = None
     gap_days: float | None = None
 
+    @classmethod
+    def of(cls, stats: Mapping[str, Any] | None, horizon_days: float, gap_days: float) -> "Known":
+        """From columns of Prepared.examples, NaN where there is none; both are said without statistics too."""
+        horizon, gap = (None if np.isnan(days) else float(days) for days in (horizon_days, gap_days))
+        return cls(stats, horizon, gap)
+
 
 class Layout:
     """Writes one data set's prompts. Items and users: column name -> value, by id; unknown ids are cold, not errors."""

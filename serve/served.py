@@ -76,8 +76,7 @@ class Served:
             return None
         last = examples.iloc[mine[-1]]
         stats = self.data.stats["running"].iloc[mine[-1]].to_dict()
-        gap = None if np.isnan(last.gap_days) else float(last.gap_days)
-        return Row(user_id, int(last.point), "", Known(stats, float(last.horizon_days), gap))
+        return Row(user_id, int(last.point), "", Known.of(stats, last.horizon_days, last.gap_days))
 
     def recommend(self, user_id: str, k: int) -> Found:
         """The k items most likely to be next, of all that she has not touched: exact."""

@@ -278,6 +278,13 @@ def test_a_pack_whose_answers_do_not_fit_is_refused(answers: list[Any], message:
     assert message in str(caught.value)
 
 
+def test_what_a_question_may_say_is_read_off_an_example() -> None:
+    """Training, eval and serving ask alike: NaN is nothing, and a horizon is said without statistics too."""
+    assert Known.of(STATS, np.float64(7), np.nan) == Known(STATS, 7.0, None)
+    assert Known.of(None, 181.0, 92.0) == Known(None, 181.0, 92.0)
+    assert Known.of(None, np.nan, np.nan) == Known()
+
+
 # ---- the window -----------------------------------------------------------------------------------------
 
 
