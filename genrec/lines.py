@@ -13,8 +13,8 @@ def lines(frame: pd.DataFrame, shown: pd.DataFrame) -> pd.DataFrame:
     """The history as it became known, in the order in which it did: what a prompt's lines are written from.
 
     An impression's line appears when its click label matured, with its convert outcome if that was known by then; a
-    conversion that matures later has a line of its own, at its own time but not before the impression's. Without
-    impressions, conversions are lines.
+    conversion whose label matures later has a line of its own, once it has: were it there as soon as she bought, a
+    click without one would look like a no before its time. Without impressions, conversions are lines.
     """
     inline = known_together(shown)
     seen = pd.DataFrame(
@@ -26,7 +26,7 @@ def lines(frame: pd.DataFrame, shown: pd.DataFrame) -> pd.DataFrame:
     )  # fmt: skip
     late = shown[(shown.convert == 1) & ~inline]
     bought = late if len(shown) else frame[frame.event == "convert"].assign(convert_ts=lambda f: f.ts)
-    known = np.maximum(bought.convert_ts, bought.click_known_at) if len(shown) else bought.ts
+    known = bought.convert_known_at if len(shown) else bought.ts
     own = pd.DataFrame(
         {
             "user_id": bought.user_id, "item_id": bought.item_id, "ts": bought.convert_ts, "known_at": known,

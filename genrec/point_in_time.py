@@ -14,18 +14,19 @@ Fact = tuple[int, str, Outcome]  # known_at, "outcome" | "convert", what
 
 
 def facts(shown: pd.DataFrame) -> Iterator[Fact]:
-    """Outcomes in the order in which they matured; a late conversion is a fact of its own."""
+    """Outcomes in the order in which they matured; whether a click converted is a fact of its own where that matures
+    later, and it does not come early where she converted early."""
     inline = known_together(shown)
     rows = []
-    for k, (user, item, click, known, convert, is_inline, bought) in enumerate(
+    for k, (user, item, click, known, convert, is_inline, closed) in enumerate(
         zip(
-            shown.user_id, shown.item_id, shown.click, shown.click_known_at, shown.convert, inline, shown.convert_ts,
-            strict=True,
+            shown.user_id, shown.item_id, shown.click, shown.click_known_at, shown.convert, inline,
+            shown.convert_known_at, strict=True,
         )
     ):  # fmt: skip
         rows.append((known, 0, k, Outcome(user, item, click, convert if is_inline else None)))
-        if convert and not is_inline:
-            rows.append((max(bought, known), 1, k, Outcome(user, item, click, convert)))
+        if not is_inline:
+            rows.append((closed, 1, k, Outcome(user, item, click, convert)))
     rows.sort(key=lambda r: r[:3])
     for known, late, _, outcome in rows:
         yield known, "convert" if late else "outcome", outcome
@@ -36,7 +37,7 @@ def learn(statistics: Statistics, batch: Sequence[Fact]) -> None:
     statistics.observe([what for _, kind, what in batch if kind == "outcome"])
     for _, kind, what in batch:
         if kind == "convert":
-            statistics.observe_convert(what.user_id, what.item_id)
+            statistics.observe_convert(what.user_id, what.item_id, what.convert or 0)
 
 
 def replay(

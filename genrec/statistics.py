@@ -1,6 +1,8 @@
 """What was known about an item and a user at a point in time: one function for training, eval and serving alike.
 
-Outcomes become facts when they mature, and a question sees the facts that matured strictly before it. Regimes:
+Outcomes become facts when they mature, and a question sees the facts that matured strictly before it. A conversion
+matures in its own time: until its attribution window has closed, neither its yes nor its no is in any share. What was
+not clicked is a no to it as soon as that is known, so the shares read low while many clicks are undecided. Regimes:
 `running` reads at the example's own time, `frozen` stops learning at the end of training.
 """
 
@@ -16,7 +18,7 @@ COLUMNS = (
     "item_count",  # outcomes known of this item
     "item_share",  # shrunken share of them that were clicks
     "item_gain",  # how much better it does than its viewers' own level (shrunken mean residual of grades)
-    "item_convert_share",  # shrunken share that converted, of all its outcomes
+    "item_convert_share",  # shrunken share that converted, of its outcomes whose conversion has matured too
     "user_count",
     "user_share",
     "user_gain",  # how much better the user's items do with her than with others (shrunken mean residual of grades)
@@ -47,7 +49,7 @@ class Outcome(NamedTuple):
 
     @property
     def grade(self) -> float:
-        """0, one half for a click, 1 for a conversion."""
+        """0, one half for a click, 1 for a conversion; one that matures later than its click is not graded."""
         return (self.click + (self.convert or 0)) / 2
 
 
@@ -56,13 +58,12 @@ class Statistics:
 
     def __init__(self, categories: Mapping[str, Sequence[str]], tracked_items: int = TRACKED_ITEMS) -> None:
         self.categories = categories
-        self.items: dict[str, np.ndarray] = {}  # [count, clicks, residuals, converts]
-        self.users: dict[str, np.ndarray] = {}  # [count, clicks, residuals, converts]
+        self.items: dict[str, np.ndarray] = {}  # [count, clicks, residuals, converts, outcomes of conversion]
+        self.users: dict[str, np.ndarray] = {}  # the same
         self.user_categories: dict[tuple[str, str], np.ndarray] = {}  # [count, clicks]
         self.recent: dict[str, list[int]] = {}
-        self.total = np.array(
-            [PRIOR, PRIOR / 2, PRIOR * 0.35, PRIOR / 5]
-        )  # [count, clicks, grades, converts]
+        # [count, clicks, grades, converts, outcomes of conversion]
+        self.total = np.array([PRIOR, PRIOR / 2, PRIOR * 0.35, PRIOR / 5, PRIOR])
         self.neighbours = Neighbours(categories, tracked_items)
         self.match = OnlineLogistic(tuple(TERMS.values()), [SPREAD] * len(TERMS))
 
@@ -74,13 +75,13 @@ class Statistics:
 
     def _read(self, user_id: str, item_id: str) -> tuple[np.ndarray, np.ndarray]:
         """COLUMNS, and the TERMS behind match_share."""
-        total, clicks, _, converts = self.total
-        click_rate, convert_rate = clicks / total, converts / total
-        item = self.items.get(item_id, np.zeros(4))
-        user = self.users.get(user_id, np.zeros(4))
+        total, clicks, _, converts, convertible = self.total
+        click_rate, convert_rate = clicks / total, converts / convertible
+        item = self.items.get(item_id, np.zeros(5))
+        user = self.users.get(user_id, np.zeros(5))
         item_share, user_share = _shrunk(item[1], item[0], click_rate), _shrunk(user[1], user[0], click_rate)
-        item_convert = _shrunk(item[3], item[0], convert_rate)
-        user_convert = _shrunk(user[3], user[0], convert_rate)
+        item_convert = _shrunk(item[3], item[4], convert_rate)
+        user_convert = _shrunk(user[3], user[4], convert_rate)
         item_gain, user_gain = item[2] / (item[0] + PRIOR), user[2] / (user[0] + PRIOR)
         category_share = self._category_share(user_id, item_id, user_share)
         neighbour_gain = self.neighbours.gain(user_id, item_id)
@@ -131,18 +132,18 @@ class Statistics:
             learned.append((outcome.user_id, outcome.item_id, float(surprise - of_item - of_user)))
         self.neighbours.learn(learned, {o.item_id: self.items[o.item_id][0] for o, _, _ in batch})
 
-    def observe_convert(self, user_id: str, item_id: str) -> None:
-        """A conversion that matured after its click had already been observed."""
-        self.items[item_id][3] += 1
-        self.users[user_id][3] += 1
-        self.total[3] += 1
+    def observe_convert(self, user_id: str, item_id: str, convert: int) -> None:
+        """Whether a click converted, known after the click itself had been observed."""
+        for counts in (self.items[item_id], self.users[user_id], self.total):
+            counts[3:] += (convert, 1)
 
     def _count(self, outcome: Outcome, of_item: float, of_user: float) -> None:
         """of_item, of_user: the residuals that item and user answer for."""
         user_id, item_id, click, convert = outcome
-        self.items.setdefault(item_id, np.zeros(4))[:] += (1, click, of_item, convert or 0)
-        self.users.setdefault(user_id, np.zeros(4))[:] += (1, click, of_user, convert or 0)
-        self.total += (1, click, outcome.grade, convert or 0)
+        converted = (0, 0) if convert is None else (convert, 1)
+        self.items.setdefault(item_id, np.zeros(5))[:] += (1, click, of_item, *converted)
+        self.users.setdefault(user_id, np.zeros(5))[:] += (1, click, of_user, *converted)
+        self.total += (1, click, outcome.grade, *converted)
         for category in self.categories.get(item_id, ()):
             self.user_categories.setdefault((user_id, category), np.zeros(2))[:] += (1, click)
         recent = self.recent.setdefault(user_id, [])

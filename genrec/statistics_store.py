@@ -22,9 +22,9 @@ def save(statistics: Statistics, path: Path) -> None:
         total=statistics.total,
         tracked_items=neighbours.tracked_items,
         item_ids=_texts(statistics.items),
-        items=_rows(statistics.items.values(), 4),
+        items=_rows(statistics.items.values(), 5),
         user_ids=_texts(users),
-        users=_rows(statistics.users.values(), 4),
+        users=_rows(statistics.users.values(), 5),
         pair_users=_texts(u for u, _ in pairs),
         pair_categories=_texts(c for _, c in pairs),
         pairs_of_users=_rows(statistics.user_categories.values(), 2),
@@ -44,10 +44,10 @@ def load(path: Path, categories: dict[str, Any]) -> Statistics:
     """The state that was saved, ready to read and to observe what comes."""
     with np.load(path, allow_pickle=False) as kept:
         statistics = Statistics(categories, int(kept["tracked_items"]))
-        statistics.total = kept["total"].copy()
-        statistics.items = dict(zip(kept["item_ids"].tolist(), kept["items"].copy(), strict=True))
+        statistics.total = _five(kept["total"])
+        statistics.items = dict(zip(kept["item_ids"].tolist(), _five(kept["items"]), strict=True))
         users = kept["user_ids"].tolist()
-        statistics.users = dict(zip(users, kept["users"].copy(), strict=True))
+        statistics.users = dict(zip(users, _five(kept["users"]), strict=True))
         keys = zip(kept["pair_users"].tolist(), kept["pair_categories"].tolist(), strict=True)
         statistics.user_categories = dict(zip(keys, kept["pairs_of_users"].copy(), strict=True))
         recent = _cut(kept["recent"], kept["recent_lengths"])
@@ -59,6 +59,11 @@ def load(path: Path, categories: dict[str, Any]) -> Statistics:
         matrices = {name: kept[name].copy() for name in MATRICES}
         statistics.neighbours.restore(kept["slot_items"].tolist(), history, matrices)
     return statistics
+
+
+def _five(counts: np.ndarray) -> np.ndarray:
+    """Files made before outcomes of conversion had a count of their own hold four: each outcome was one of both."""
+    return np.concatenate([counts, counts[..., :1]], axis=-1) if counts.shape[-1] == 4 else counts.copy()
 
 
 def save_followers(followers: Followers, path: Path) -> None:

@@ -244,7 +244,7 @@ def test_the_target_of_next_item_has_no_statistics() -> None:
     data = prepared([row("u", item, m, e) for m, item in enumerate("abc") for e in ("impression", "click")])
     rows = data.examples.task == "next"
     assert rows.sum() == 3
-    assert data.stats["running"][rows].isna().all(axis=None)
+    assert data.stats["running"][rows].drop(columns="candidates").isna().all(axis=None)
 
 
 def test_a_choice_is_read_off_the_impressions_value() -> None:
@@ -283,14 +283,14 @@ def test_a_line_appears_when_its_click_matured_and_says_of_the_conversion_only_w
     assert written(log) == [["impression", "a", 10, 1, -1], ["impression", "b", 12, 0, 0]]
 
 
-def test_a_late_conversion_has_a_line_of_its_own() -> None:
+def test_a_late_conversion_has_a_line_of_its_own_once_its_window_has_closed() -> None:
     log = [row("u", "a", 0, "impression"), row("u", "a", 1, "click"), row("u", "a", 15, "convert")]
-    assert written(log) == [["impression", "a", 10, 1, -1], ["conversion", "a", 15, 1, 1]]
+    assert written(log) == [["impression", "a", 10, 1, -1], ["conversion", "a", 21, 1, 1]]
 
 
-def test_a_conversion_before_its_clicks_maturity_waits_for_it() -> None:
+def test_an_early_conversion_is_known_no_earlier_than_that_a_click_had_none() -> None:
     log = [row("u", "a", 0, "impression"), row("u", "a", 1, "click"), row("u", "a", 2, "convert")]
-    assert written(log) == [["impression", "a", 10, 1, -1], ["conversion", "a", 10, 1, 1]]
+    assert written(log) == [["impression", "a", 10, 1, -1], ["conversion", "a", 21, 1, 1]]
 
 
 def test_a_conversion_that_is_known_no_later_than_its_click_stands_in_its_line() -> None:

@@ -1,12 +1,27 @@
 """Statistics: small cases by hand, and a naive recomputation from scratch for every question of every small log."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
-from small_logs import CATEGORIES, MINUTE, RETURN, START, TASKS, Row, examples, frame, logs, row
+from small_logs import (
+    CATEGORIES,
+    CLICK,
+    CONVERT,
+    MINUTE,
+    RETURN,
+    START,
+    TASKS,
+    Row,
+    examples,
+    frame,
+    logs,
+    row,
+)
 
-from genrec.labels import impressions, known_together
+from genrec.labels import impressions
 from genrec.point_in_time import facts, learn, replay
 from genrec.statistics import COLUMNS, PRIOR, Outcome, Statistics
 from genrec.visits import visits
@@ -105,15 +120,15 @@ def naive(shown: pd.DataFrame, ts: int) -> Statistics:
 def counted(shown: pd.DataFrame, user: str, item: str, ts: int) -> list[float]:
     """Counts and shares straight from the impressions: item_count, item_share, item_convert_share, the user's three."""
     seen = shown[shown.click_known_at < ts]
-    together = known_together(seen)
-    converted = (seen.convert == 1) & (together | (np.maximum(seen.convert_ts, seen.click_known_at) < ts))
+    closed = (seen.click == 0) | (np.maximum(seen.convert_known_at, seen.click_known_at) < ts)
+    converted = closed & (seen.convert == 1)
     rate = (PRIOR / 2 + seen.click.sum()) / (PRIOR + len(seen))
-    convert_rate = (PRIOR / 5 + converted.sum()) / (PRIOR + len(seen))
+    convert_rate = (PRIOR / 5 + converted.sum()) / (PRIOR + closed.sum())
     out: list[float] = []
     for mine in (seen.item_id == item, seen.user_id == user):
         n = int(mine.sum())
         out += [n, (seen.click[mine].sum() + PRIOR * rate) / (n + PRIOR)]
-        out += [(converted[mine].sum() + PRIOR * convert_rate) / (n + PRIOR)]
+        out += [(converted[mine].sum() + PRIOR * convert_rate) / (closed[mine].sum() + PRIOR)]
     return out
 
 
@@ -140,21 +155,55 @@ def test_replay_is_the_naive_recomputation(log: list[Row]) -> None:
     np.testing.assert_allclose(final.read("u", "a"), naive(shown, 2**62).read("u", "a"), rtol=1e-6)
 
 
-def test_a_conversion_counts_from_its_own_moment_but_not_before_its_click_matured() -> None:
+def test_whether_a_click_converted_counts_once_its_window_has_closed_be_it_yes_or_no() -> None:
+    minutes = (10, 10.1, 21, 21.1)
     log = [
         row("u", "a", 0, "impression"), row("u", "a", 1, "click"), row("u", "a", 2, "convert"),
-        row("v", "b", 0, "impression"), row("v", "b", 1, "click"), row("v", "b", 15, "convert"),
-        *(row("w", item, m, "impression") for m in (10, 10.1, 15, 15.1) for item in "ab"),
+        row("v", "b", 0, "impression"), row("v", "b", 1, "click"), row("v", "c", 0, "impression"),
+        *(row("w", item, m, "impression") for m in minutes for item in "abc"),
     ]  # fmt: skip
     shown = impressions(frame(log), TASKS)
     values = pd.DataFrame(replay(shown, {}, 0)[0]["running"], columns=list(COLUMNS))
-    later = values[shown.user_id == "w"].assign(item=shown.item_id, minute=(shown.ts - START) / MINUTE)
-    total = {m: part.set_index("item").item_convert_share for m, part in later.groupby("minute")}
-    assert total[10.0].tolist() == [0.2, 0.2]  # nothing is known strictly before the ten minutes are over
-    a, b = (1 + 5 * 2 / 7) / 6, (0 + 5 * 2 / 7) / 6  # two outcomes, one conversion
-    assert total[10.1].tolist() == pytest.approx([a, b])
-    assert total[15.0].tolist() == pytest.approx([a, b])
-    assert total[15.1].tolist() == pytest.approx([(1 + 5 * 3 / 7) / 6] * 2)
+    later = values[shown.user_id == "w"].assign(minute=(shown.ts - START) / MINUTE, item=shown.item_id)
+    share = {m: part.set_index("item").item_convert_share.to_dict() for m, part in later.groupby("minute")}
+    assert share[10.0] == {
+        "a": 0.2,
+        "b": 0.2,
+        "c": 0.2,
+    }  # nothing is known strictly before ten minutes are over
+    # The clicks are known, what came of them is not: c alone, which was not clicked, is a no.
+    assert later[later.minute == 10.1].item_count.tolist() == [1, 1, 1]
+    assert share[10.1] == pytest.approx({"a": 1 / 6, "b": 1 / 6, "c": (5 / 6) / 6})
+    # Six more were shown in vain, two of each.
+    assert share[21.0] == pytest.approx({"a": (5 / 12) / 7, "b": (5 / 12) / 7, "c": (5 / 12) / 8})
+    rate = 2 / 14  # twenty minutes after the clicks: one yes and one no more
+    assert share[21.1] == pytest.approx({"a": (1 + 5 * rate) / 8, "b": 5 * rate / 8, "c": 5 * rate / 8})
+
+
+# An impression is a rating, known at once. Answers are of films a and b: 0 no, 1 click, 2 conversion.
+RATINGS = (("u", "a", 2), ("u", "b", 0), ("v", "a", 1), ("v", "b", 0), ("w", "b", 1), ("w", "a", 2))
+# COLUMNS of w on a, as they were when every outcome of a conversion came with its click's.
+LAST = (
+    2.0, 0.6785714285714286, 0.10816326530612244, 0.2857142857142857, 1.0, 0.625, 0.046308106575963716,
+    0.16666666666666666, 0.75, 0.0032392515031152568, 0.7321497966086074, 1.0, 1.0,
+)  # fmt: skip
+
+
+def test_where_click_and_conversion_are_known_together_each_outcome_counts_for_both() -> None:
+    at_once = {t.name: replace(t, label={**t.label, "within": "0s"}) for t in (CLICK, CONVERT)}
+    steps = ("impression", "click", "convert")
+    log = [row(u, i, k, e) for k, (u, i, answer) in enumerate(RATINGS) for e in steps[: 1 + answer]]
+    shown = impressions(frame(log), at_once)
+    values = pd.DataFrame(replay(shown, CATEGORIES, 2**62)[0]["running"], columns=list(COLUMNS))
+    for k, (user, item, _) in enumerate(RATINGS):
+        past = RATINGS[:k]
+        rate = (1 + sum(a == 2 for *_, a in past)) / (5 + k)
+        of_item, of_user = [a for _, i, a in past if i == item], [a for u, _, a in past if u == user]
+        for name, mine in (("item", of_item), ("user", of_user)):
+            assert values[f"{name}_count"][k] == len(mine)
+            share = (sum(a == 2 for a in mine) + 5 * rate) / (len(mine) + 5)
+            assert values[f"{name}_convert_share"][k] == share  # to the last bit
+    np.testing.assert_allclose(values.iloc[-1], LAST, rtol=1e-12)
 
 
 # ---- visits ---------------------------------------------------------------------------------------------
