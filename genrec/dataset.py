@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import yaml
 
 from genrec import labels, lines, splits, statistics_store
@@ -43,7 +44,7 @@ class Prepared:
     examples: pd.DataFrame
     stats: dict[str, pd.DataFrame]
     train_end: int
-    latest: Statistics | None = None  # after the log's last fact; read from `folder` when first asked for
+    latest: Statistics | None = None  # at the log's end; read from `folder` when first asked for
     followers: dict[str, Followers] = field(default_factory=dict)  # per item task, likewise
     folder: Path | None = None
 
@@ -70,7 +71,7 @@ class Prepared:
         return found.hexdigest()
 
     def statistics_now(self) -> Statistics:
-        """What is known after the whole log: what a question asked today may say."""
+        """What is known at the log's end: what a question asked just after it may say."""
         if self.latest is None:
             if self.folder is None:
                 raise UserError(
@@ -79,6 +80,12 @@ class Prepared:
             path = self.folder / "prepared" / LATEST
             self.latest = statistics_store.load(path, categories(self.tables))
         return self.latest
+
+    def points_now(self) -> dict[str, int]:
+        """How many of a user's lines are known at the log's end: the windows of what is left had not closed."""
+        end = pc.max(self.tables.events["ts"]).cast(pa.int64()).as_py()
+        known = self.lines.user_id[self.lines.known_at <= end].value_counts()
+        return {str(user): int(n) for user, n in known.items()}
 
     def followers_now(self, task: str) -> Followers:
         """Which items are touched close to which after the whole log, as an item task means it."""
@@ -159,7 +166,7 @@ def categories(tables: Tables) -> dict[str, Sequence[str]]:
 
 
 def prepare(loaded: Loaded, tasks: dict[str, Task]) -> Prepared:
-    """Derive everything from the tables; also the statistics as they stand after the log's last fact."""
+    """Derive everything from the tables; also the statistics as they stand at the log's end."""
     frame = labels.event_frame(loaded.tables.events)
     if frame.empty:
         raise UserError("There are no events", where=loaded.reading.name, cure="a log needs one row at least")
@@ -169,7 +176,7 @@ def prepare(loaded: Loaded, tasks: dict[str, Task]) -> Prepared:
     end = int(frame.ts.max())
     examples["split"], train_end = splits.assign(examples, loaded.reading.split, end)
     examples["point"] = lines.points(examples, history)
-    by_impression, final = replay(shown, categories(loaded.tables), train_end)
+    by_impression, final = replay(shown, categories(loaded.tables), train_end, end + 1)
     stats = {
         regime: _example_stats(values, examples, frame, tasks, train_end if regime == "frozen" else None)
         for regime, values in by_impression.items()
@@ -177,7 +184,9 @@ def prepare(loaded: Loaded, tasks: dict[str, Task]) -> Prepared:
     for regime, values in by_impression.items():
         columns = [_line_column(name, regime) for name in COLUMNS]
         history[columns] = _pick(values, history.impression.to_numpy())
-    next_items = {t.name: _add_candidates(stats, t, examples, history, train_end) for t in _item_tasks(tasks)}
+    next_items = {
+        t.name: _add_candidates(stats, t, examples, history, train_end, end + 1) for t in _item_tasks(tasks)
+    }
     return Prepared(
         reading=loaded.reading, tables=loaded.tables, tasks=tasks, lines=history, examples=examples, stats=stats,
         train_end=train_end, latest=final, followers=next_items,
@@ -217,11 +226,16 @@ def _example_stats(
 
 
 def _add_candidates(
-    stats: dict[str, pd.DataFrame], task: Task, examples: pd.DataFrame, history: pd.DataFrame, train_end: int
+    stats: dict[str, pd.DataFrame],
+    task: Task,
+    examples: pd.DataFrame,
+    history: pd.DataFrame,
+    train_end: int,
+    until: int,
 ) -> Followers:
-    """Write the `candidates` column of an item task's examples; returns the counts after the log's last line."""
+    """Write the `candidates` column of an item task's examples; returns the counts of what was known before `until`."""
     asked = examples[examples.task == task.name]
-    found, followers = followed(history, lines.touches(history, task), asked, train_end)
+    found, followers = followed(history, lines.touches(history, task), asked, train_end, until)
     for regime, frame in stats.items():
         frame.loc[asked.index, "candidates"] = found[regime]
     return followers

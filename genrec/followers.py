@@ -71,12 +71,13 @@ class Followers:
 
 
 def replay(
-    lines: pd.DataFrame, touched: np.ndarray, asked: pd.DataFrame, freeze_at: int
+    lines: pd.DataFrame, touched: np.ndarray, asked: pd.DataFrame, freeze_at: int, until: int
 ) -> tuple[dict[str, list[str]], Followers]:
-    """{"running", "frozen"}: each asking's CANDIDATES item ids joined by SEPARATOR; and the counts after the last line.
+    """{"running", "frozen"}: each asking's CANDIDATES item ids joined by SEPARATOR; and the latest counts.
 
     lines: the history, touched: (lines,) which of them count. asked: user_id, ts. Frozen counts hold what was known
-    before freeze_at; the user's own touches go on.
+    before freeze_at; the user's own touches go on. The latest hold what was known before `until`, which is after the
+    last asking.
     """
     known = lines[touched].sort_values(["known_at", "user_id"], kind="stable")
     log = list(zip(known.known_at, known.user_id, known.item_id, strict=True))
@@ -108,5 +109,5 @@ def replay(
             if times[k] <= freeze_at
             else SEPARATOR.join(frozen.candidates(mine, CANDIDATES))
         )
-    follow(np.iinfo(np.int64).max)
+    follow(until)
     return found, running

@@ -41,11 +41,12 @@ def learn(statistics: Statistics, batch: Sequence[Fact]) -> None:
 
 
 def replay(
-    shown: pd.DataFrame, categories: Mapping[str, Sequence[str]], freeze_at: int
+    shown: pd.DataFrame, categories: Mapping[str, Sequence[str]], freeze_at: int, until: int
 ) -> tuple[dict[str, np.ndarray], Statistics]:
-    """{"running", "frozen"}: (impressions, COLUMNS) read strictly before each one's question, and the final state.
+    """{"running", "frozen"}: (impressions, COLUMNS) read strictly before each one's question, and the latest state.
 
-    Frozen statistics hold the facts matured before freeze_at, for every impression from then on.
+    Frozen statistics hold the facts matured before freeze_at, for every impression from then on; the latest state those
+    matured before `until`, which is after the last question.
     """
     running = np.empty((len(shown), len(COLUMNS)))
     frozen = np.empty_like(running)
@@ -62,7 +63,7 @@ def replay(
         done = _learn_until(statistics, log, done, times[k])
         running[k] = statistics.read(users[k], items[k])
         frozen[k] = running[k] if at_freeze is None else at_freeze.read(users[k], items[k])
-    _learn_until(statistics, log, done, np.iinfo(np.int64).max)
+    _learn_until(statistics, log, done, until)
     return {"running": running, "frozen": frozen}, statistics
 
 

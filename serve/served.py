@@ -45,13 +45,17 @@ class Served:
     def _lines(self) -> dict[str, np.ndarray]:
         return {u: np.asarray(at) for u, at in self.data.lines.groupby("user_id", sort=False).indices.items()}
 
-    def point(self, user_id: str) -> int:
-        """All of the user's lines: 0 for one who is new."""
-        return len(self._lines.get(user_id, ()))
+    @cached_property
+    def _points(self) -> dict[str, int]:
+        return self.data.points_now()
 
-    def touched(self, user_id: str, task: Task) -> list[str]:
-        """Items that she has touched, as an item task means it, in order."""
-        mine = self.data.lines.iloc[self._lines.get(user_id, np.empty(0, np.int64))]
+    def point(self, user_id: str) -> int:
+        """How many of the user's lines are known at the log's end: 0 for one who is new."""
+        return self._points.get(user_id, 0)
+
+    def touched(self, user_id: str, task: Task, point: int | None = None) -> list[str]:
+        """Items that she has touched, as an item task means it, in order: in her first `point` lines, or in all."""
+        mine = self.data.lines.iloc[self._lines.get(user_id, np.empty(0, np.int64))[:point]]
         return [str(item) for item in mine.item_id[touches(mine, task)]]
 
     def item_task(self) -> Task:
@@ -64,7 +68,7 @@ class Served:
         )
 
     def row(self, user_id: str, item_id: str) -> Row:
-        """A question about an item, asked after the whole log."""
+        """A question about an item, asked just after the log's end."""
         stats = dict(zip(COLUMNS, self.data.statistics_now().read(user_id, item_id).tolist(), strict=True))
         return Row(user_id, self.point(user_id), item_id, Known(stats))
 
@@ -76,16 +80,18 @@ class Served:
             return None
         last = examples.iloc[mine[-1]]
         stats = self.data.stats["running"].iloc[mine[-1]].to_dict()
-        return Row(user_id, int(last.point), "", Known.of(stats, last.horizon_days, last.gap_days))
+        point = min(int(last.point), self.point(user_id))
+        return Row(user_id, point, "", Known.of(stats, last.horizon_days, last.gap_days))
 
     def recommend(self, user_id: str, k: int) -> Found:
         """The k items most likely to be next, of all that she has not touched: exact."""
         task = self.item_task()
-        touched = self.touched(user_id, task)
-        candidates = self.data.followers_now(task.name).candidates(touched, CANDIDATES)
+        known = self.touched(user_id, task, self.point(user_id))
+        candidates = self.data.followers_now(task.name).candidates(known, CANDIDATES)
         question = self.layout.question(task.name, known=Known({"candidates": SEPARATOR.join(candidates)}))
         context = self.histories.context(user_id, self.point(user_id))
-        return top_items(self.engine, (*context.tolist(), *question.ids), self.trie, k, exclude=set(touched))
+        touched = set(self.touched(user_id, task))
+        return top_items(self.engine, (*context.tolist(), *question.ids), self.trie, k, exclude=touched)
 
 
 def open_adapter(folder: Path, data: Prepared, base: str = "", regime: str = "") -> Served:

@@ -16,6 +16,7 @@ from genrec.tasks import Task
 
 MINUTE, DAY = 60_000_000, 86_400_000_000
 START = 19_000 * DAY  # a midnight
+NEVER = 2**62
 Row = dict[str, Any]
 
 CLICK = Task(
@@ -86,12 +87,12 @@ def derived(
     history = lines.lines(log, seen)
     found = labels.examples(log, seen, TASKS)
     found["point"] = lines.points(found, history)
-    by_impression, _ = replay(seen, CATEGORIES, freeze_at)
+    by_impression, _ = replay(seen, CATEGORIES, freeze_at, NEVER)
     stats = {
         regime: dataset._example_stats(values, found, log, TASKS, freeze_at if regime == "frozen" else None)
         for regime, values in by_impression.items()
     }
-    dataset._add_candidates(stats, NEXT, found, history, freeze_at)
+    dataset._add_candidates(stats, NEXT, found, history, freeze_at, NEVER)
     parts = [of_regime.add_prefix(f"{regime}_") for regime, of_regime in stats.items()]
     ids = [*seen.event_id, ""]  # the last one stands for -1, no impression
     found["event_id"] = [ids[k] for k in found.impression]

@@ -1,11 +1,15 @@
-"""A prepared data set: which numbers its lines say."""
+"""A prepared data set: which numbers its lines say, and what is known at the log's end."""
+
+from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
-from small_logs import prepared, row
+from small_logs import NEXT, prepared, row
 
 from genrec.dataset import Prepared
 from genrec.statistics import COLUMNS
+from serve.served import Served
 
 
 def sought() -> Prepared:
@@ -26,3 +30,29 @@ def test_running_lines_say_running_numbers_and_frozen_lines_frozen_ones() -> Non
         np.testing.assert_array_equal(frozen[name], data.lines[f"frozen_{name}"])
     others = [c for c in data.lines if c not in COLUMNS]
     pd.testing.assert_frame_equal(frozen[others], data.lines[others])
+
+
+def test_now_is_the_logs_end_and_what_had_not_closed_by_then_is_not_known(tmp_path: Path) -> None:
+    """Clicks are known ten minutes after the impression, conversions twenty after the click."""
+    prepared(
+        [
+            *(row("u", "a", 0, e) for e in ("impression", "click", "convert")),
+            *(row("v", "a", 15, e) for e in ("impression", "click", "convert")),
+            *(row("u", "b", 15, e) for e in ("impression", "click")),
+            row("v", "c", 15.1, "impression"),
+            *(row("u", "c", 20, e) for e in ("impression", "click")),
+            row("w", None, 25, "visit"),
+        ]
+    ).save(tmp_path)
+    data = Prepared.load(tmp_path)
+    now = data.statistics_now()
+    assert {item: counts[:2].tolist() for item, counts in now.items.items()} == {"a": [2, 2], "b": [1, 1]}
+    assert now.items["a"][3:].tolist() == [1, 1]  # the second purchase is not yet one
+    assert data.points_now() == {"u": 3, "v": 1}  # of 4, conversions among them, and of 3
+    assert data.lines.user_id.value_counts().to_dict() == {"u": 4, "v": 3}
+    assert data.followers_now("next").count[:3].tolist() == [3, 1, 0]
+    none = cast(Any, None)
+    served = Served(none, data, none, none, none, none)
+    assert [served.point(user) for user in "uvw"] == [3, 1, 0]
+    assert served.touched("u", NEXT, served.point("u")) == ["a", "a", "b"]
+    assert served.touched("u", NEXT) == ["a", "a", "b", "c"]  # not recommended again, known or not

@@ -6,11 +6,10 @@ import numpy as np
 import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_logs import NEVER
 
 from genrec.followers import SEPARATOR, WINDOW, Followers, replay
 from genrec.statistics_store import load_followers, save_followers
-
-NEVER = 2**62
 
 
 def after(*histories: str) -> Followers:
@@ -71,7 +70,7 @@ def replayed(
     history: pd.DataFrame, asked: list[tuple[str, int]], freeze_at: int
 ) -> dict[str, list[list[str]]]:
     frame = pd.DataFrame(asked, columns=["user_id", "ts"])
-    found, _ = replay(history, np.ones(len(history), bool), frame, freeze_at)
+    found, _ = replay(history, np.ones(len(history), bool), frame, freeze_at, NEVER)
     return {
         regime: [text.split(SEPARATOR) if text else [] for text in texts] for regime, texts in found.items()
     }
@@ -86,10 +85,18 @@ def test_a_question_sees_what_was_known_strictly_before_it() -> None:
 def test_lines_that_touch_nothing_are_not_counted() -> None:
     history = lines((1, "u", "a"), (2, "u", "b"))
     found, final = replay(
-        history, np.array([True, False]), pd.DataFrame({"user_id": ["v"], "ts": [9]}), NEVER
+        history, np.array([True, False]), pd.DataFrame({"user_id": ["v"], "ts": [9]}), NEVER, NEVER
     )
     assert found["running"] == ["a"]
     assert list(final.slots) == ["a"]
+
+
+def test_the_latest_counts_hold_what_was_known_before_a_moment() -> None:
+    history, nobody = (
+        lines((1, "u", "a"), (5, "u", "b"), (6, "u", "c")),
+        pd.DataFrame({"user_id": [], "ts": []}),
+    )
+    assert list(replay(history, np.ones(3, bool), nobody, 0, until=6)[1].slots) == ["a", "b"]
 
 
 def test_frozen_stops_learning_but_the_users_own_touches_go_on() -> None:

@@ -11,6 +11,7 @@ from small_logs import (
     CLICK,
     CONVERT,
     MINUTE,
+    NEVER,
     RETURN,
     START,
     TASKS,
@@ -137,7 +138,7 @@ def counted(shown: pd.DataFrame, user: str, item: str, ts: int) -> list[float]:
 def test_replay_is_the_naive_recomputation(log: list[Row]) -> None:
     shown = impressions(frame([*log, row("u", "a", 60, "impression")]), TASKS)
     freeze_at = START + 45 * MINUTE
-    read_at, final = replay(shown, CATEGORIES, freeze_at)
+    read_at, final = replay(shown, CATEGORIES, freeze_at, NEVER)
     plain = [
         "item_count",
         "item_share",
@@ -152,7 +153,7 @@ def test_replay_is_the_naive_recomputation(log: list[Row]) -> None:
         np.testing.assert_allclose(read_at["running"][k][columns], counted(shown, user, item, ts))
         frozen = naive(shown, min(ts, freeze_at)).read(user, item)
         np.testing.assert_allclose(read_at["frozen"][k], frozen, rtol=1e-6)
-    np.testing.assert_allclose(final.read("u", "a"), naive(shown, 2**62).read("u", "a"), rtol=1e-6)
+    np.testing.assert_allclose(final.read("u", "a"), naive(shown, NEVER).read("u", "a"), rtol=1e-6)
 
 
 def test_whether_a_click_converted_counts_once_its_window_has_closed_be_it_yes_or_no() -> None:
@@ -163,7 +164,7 @@ def test_whether_a_click_converted_counts_once_its_window_has_closed_be_it_yes_o
         *(row("w", item, m, "impression") for m in minutes for item in "abc"),
     ]  # fmt: skip
     shown = impressions(frame(log), TASKS)
-    values = pd.DataFrame(replay(shown, {}, 0)[0]["running"], columns=list(COLUMNS))
+    values = pd.DataFrame(replay(shown, {}, 0, NEVER)[0]["running"], columns=list(COLUMNS))
     later = values[shown.user_id == "w"].assign(minute=(shown.ts - START) / MINUTE, item=shown.item_id)
     share = {m: part.set_index("item").item_convert_share.to_dict() for m, part in later.groupby("minute")}
     assert share[10.0] == {
@@ -194,7 +195,7 @@ def test_where_click_and_conversion_are_known_together_each_outcome_counts_for_b
     steps = ("impression", "click", "convert")
     log = [row(u, i, k, e) for k, (u, i, answer) in enumerate(RATINGS) for e in steps[: 1 + answer]]
     shown = impressions(frame(log), at_once)
-    values = pd.DataFrame(replay(shown, CATEGORIES, 2**62)[0]["running"], columns=list(COLUMNS))
+    values = pd.DataFrame(replay(shown, CATEGORIES, NEVER, NEVER)[0]["running"], columns=list(COLUMNS))
     for k, (user, item, _) in enumerate(RATINGS):
         past = RATINGS[:k]
         rate = (1 + sum(a == 2 for *_, a in past)) / (5 + k)
