@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from eval import measures
-from eval.answers import CHAIN, CTCVR, asked, scored
+from eval.answers import CTCVR, asked, chained, scored
 from eval.calibrated import Line, apply_line, fit_line
 from eval.measures import compare
 from eval.recommender import Recommender
@@ -58,7 +58,7 @@ class Evaluation(NamedTuple):
 def tasks(data: Prepared) -> list[str]:
     """What can be measured on a data set: its tasks but for free text, and ctcvr where there is the chain."""
     own = [task.name for task in data.tasks.values() if task.kind != "text"]
-    return own + [CTCVR] * all(name in own for name in CHAIN)
+    return own + [CTCVR] * chained(data.tasks)
 
 
 def evaluate(recommender: Recommender, data: Prepared, ask: Ask, store: Store | None = None) -> Evaluation:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from eval.answers import CTCVR
+from eval.answers import CHAIN, CTCVR
 from eval.recommender import Recommender
 from genrec.dataset import Prepared
 
@@ -27,14 +27,21 @@ def lineup(data: Prepared, task: str, seed: int = 0, quick: bool = False) -> lis
         lambda: Gbdt(configurations=3 if quick else 16, seed=seed),
     ]
     if task == CTCVR or data.tasks[task].label["rule"] == "follows":
-        from eval.baselines.two_tower import TwoTower
-
         means = [lambda: Means("user"), lambda: Means("item"), lambda: Means("both")]
         stated = [] if task == CTCVR or data.tasks[task].given is not None else [Stated]
-        return [Prior, *means, *stated, lambda: TwoTower(seed=seed), *tabular]
+        return [Prior, *means, *stated, *_towers(task, seed), *tabular]
     rule, kind = data.tasks[task].label["rule"], data.tasks[task].kind
     if kind == "item":
         return [Popularity, Stated, lambda: ItemKnn(QUICK if quick else None)]
     if rule == "returns":
         return [Prior, lambda: Means("user"), Stated, BgNbd, *tabular]
     return [Prior, *tabular] if kind == "binary" else [Prior]
+
+
+def _towers(task: str, seed: int) -> list[Callable[[], Recommender]]:
+    """Its two heads are click and convert."""
+    if task not in (*CHAIN, CTCVR):
+        return []
+    from eval.baselines.two_tower import TwoTower
+
+    return [lambda: TwoTower(seed=seed)]

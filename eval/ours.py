@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from eval.answers import CHAIN, chained
 from eval.recommender import ChainAnswer, Floats, Rows
 from eval.touches import Touches
 from genrec.dataset import Prepared
@@ -51,7 +52,7 @@ class Genrec:
 
     def predict(self, data: Prepared, rows: Rows) -> Floats:
         task = self._task(data, rows)
-        if task in ("click", "convert") and self.query is None and "convert" in self.layout.tasks:
+        if task in CHAIN and self.query is None and chained(self.layout.tasks):
             return np.array([pair[task == "convert"] for pair in self._chain(data, rows)])
         return np.asarray(self._asked(data, rows, [task])[task], dtype=np.float64)
 
@@ -82,7 +83,7 @@ class Genrec:
         keys = list(zip(examples.user_id, examples.ts, examples.item_id, strict=True))
         missing = np.array([i for i, key in enumerate(keys) if key not in self._chained], dtype=np.int64)
         if len(missing):
-            found = self._asked(data, np.asarray(rows)[missing], ["click", "convert"])
+            found = self._asked(data, np.asarray(rows)[missing], list(CHAIN))
             for i, click, convert in zip(missing, found["click"], found["convert"], strict=True):
                 self._chained[keys[i]] = (float(click), float(convert))
         return [self._chained[key] for key in keys]

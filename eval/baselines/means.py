@@ -10,6 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from eval.recommender import Floats, Rows
 from eval.training import labelled, scored_tasks, task_of
 from genrec.dataset import Prepared
+from genrec.tasks import Task
 
 Of = Literal["user", "item", "both"]
 PRIOR = (
@@ -50,16 +51,16 @@ class Means:
         shares = []
         for who in ("user", "item"):
             if self.of in (who, "both"):
-                if (share := _share(stats, who, task)) is None:
+                if (share := _share(stats, who, data.tasks[task])) is None:
                     return None
                 shares.append(share)
         return np.asarray(logit(np.clip(np.column_stack(shares), 0.01, 0.99)), dtype=np.float64)
 
 
-def _share(stats: pd.DataFrame, who: str, task: str) -> Floats | None:
+def _share(stats: pd.DataFrame, who: str, task: Task) -> Floats | None:
     if stats[f"{who}_share"].notna().all():
         share = stats[f"{who}_share"].to_numpy(np.float64)
-        if task == "convert":  # of the clicks, not of all impressions
+        if (task.name, task.given) == ("convert", "click"):  # of the clicks, not of all impressions
             return np.asarray(stats[f"{who}_convert_share"].to_numpy(np.float64) / np.maximum(share, 1e-6))
         return np.asarray(share)
     if who == "user" and stats.return_chances.notna().all():

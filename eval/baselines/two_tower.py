@@ -39,7 +39,8 @@ class TwoTower:
         self.seed, self.epochs, self.batch = seed, epochs, batch
 
     def fit(self, data: Prepared, regime: str) -> None:
-        train = [labelled(data, task, "train") for task in TASKS if task in data.tasks]
+        self.tasks = [task for task in TASKS if task in data.tasks]
+        train = [labelled(data, task, "train") for task in self.tasks]
         rows = np.concatenate([part.rows for part in train])
         asked = data.examples.iloc[rows]
         self.users = {user: n for n, user in enumerate(sorted(asked.user_id.unique()), UNKNOWN + 1)}
@@ -71,10 +72,10 @@ class TwoTower:
 
     def predict(self, data: Prepared, rows: Rows) -> Floats:
         task = task_of(data, rows)
-        if task not in TASKS:
+        if task not in self.tasks:
             return np.full(len(rows), np.nan)
         with torch.no_grad():
-            odds = self.model(*self._ids(data, rows))[:, TASKS.index(task)]
+            odds = self.model(*self._ids(data, rows))[:, self.tasks.index(task)]
         return np.asarray(torch.sigmoid(odds.double()).numpy(), dtype=np.float64)
 
     def _ids(self, data: Prepared, rows: Rows) -> tuple[torch.Tensor, torch.Tensor]:
