@@ -20,9 +20,10 @@ class OnlineLogistic:
         """x: (d,)."""
         return float(1 / (1 + np.exp(-np.clip(x @ self.mean, -30, 30))))
 
-    def learn(self, x: np.ndarray, outcome: int) -> None:
+    def learn(self, x: np.ndarray, outcome: int, weight: float = 1.0) -> None:
+        """weight: how many outcomes this one stands for."""
         p = self.probability(x)
         moved = self.covariance @ x
-        curvature = p * (1 - p)
+        curvature = p * (1 - p) * weight
         self.covariance -= np.outer(moved, moved) * (curvature / (1 + curvature * (x @ moved)))
-        self.mean += self.covariance @ x * (outcome - p)
+        self.mean += self.covariance @ x * ((outcome - p) * weight)

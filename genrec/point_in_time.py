@@ -18,15 +18,15 @@ def facts(shown: pd.DataFrame) -> Iterator[Fact]:
     later, and it does not come early where she converted early."""
     inline = known_together(shown)
     rows = []
-    for k, (user, item, click, known, convert, is_inline, closed) in enumerate(
+    for k, (user, item, click, known, convert, is_inline, closed, weight) in enumerate(
         zip(
             shown.user_id, shown.item_id, shown.click, shown.click_known_at, shown.convert, inline,
-            shown.convert_known_at, strict=True,
+            shown.convert_known_at, shown.weight, strict=True,
         )
     ):  # fmt: skip
-        rows.append((known, 0, k, Outcome(user, item, click, convert if is_inline else None)))
+        rows.append((known, 0, k, Outcome(user, item, click, convert if is_inline else None, weight)))
         if not is_inline:
-            rows.append((closed, 1, k, Outcome(user, item, click, convert)))
+            rows.append((closed, 1, k, Outcome(user, item, click, convert, weight)))
     rows.sort(key=lambda r: r[:3])
     for known, late, _, outcome in rows:
         yield known, "convert" if late else "outcome", outcome
@@ -37,7 +37,7 @@ def learn(statistics: Statistics, batch: Sequence[Fact]) -> None:
     statistics.observe([what for _, kind, what in batch if kind == "outcome"])
     for _, kind, what in batch:
         if kind == "convert":
-            statistics.observe_convert(what.user_id, what.item_id, what.convert or 0)
+            statistics.observe_convert(what)
 
 
 def replay(

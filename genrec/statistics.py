@@ -4,6 +4,9 @@ Outcomes become facts when they mature, and a question sees the facts that matur
 matures in its own time: until its attribution window has closed, neither its yes nor its no is in any share. What was
 not clicked is a no to it as soon as that is known, so the shares read low while many clicks are undecided. Regimes:
 `running` reads at the example's own time, `frozen` stops learning at the end of training.
+
+In a sampled log an outcome counts as often as its impression's weight (the inverse of the sampling rate) says, so that
+counts and shares are those of the whole traffic. neighbour_gain alone takes each row once.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -46,6 +49,7 @@ class Outcome(NamedTuple):
     item_id: str
     click: int
     convert: int | None
+    weight: float = 1.0
 
     @property
     def grade(self) -> float:
@@ -61,7 +65,7 @@ class Statistics:
         self.items: dict[str, np.ndarray] = {}  # [count, clicks, residuals, converts, outcomes of conversion]
         self.users: dict[str, np.ndarray] = {}  # the same
         self.user_categories: dict[tuple[str, str], np.ndarray] = {}  # [count, clicks]
-        self.recent: dict[str, list[int]] = {}
+        self.recent: dict[str, list[tuple[int, float]]] = {}  # click and weight of her last ten outcomes
         # [count, clicks, grades, converts, outcomes of conversion]
         self.total = np.array([PRIOR, PRIOR / 2, PRIOR * 0.35, PRIOR / 5, PRIOR])
         self.neighbours = Neighbours(categories, tracked_items)
@@ -85,7 +89,7 @@ class Statistics:
         item_gain, user_gain = item[2] / (item[0] + PRIOR), user[2] / (user[0] + PRIOR)
         category_share = self._category_share(user_id, item_id, user_share)
         neighbour_gain = self.neighbours.gain(user_id, item_id)
-        recent = self.recent.get(user_id, [])
+        (hits3, count3), (hits10, count10) = (_clicks(self.recent.get(user_id, [])[-k:]) for k in (3, 10))
         base, level = _log_odds(click_rate), click_rate * (1 - click_rate)
         mine = _log_odds(user_share)
         terms = np.array(
@@ -99,14 +103,14 @@ class Statistics:
                 _log_odds(user_convert) - _log_odds(convert_rate),
                 _log_odds(category_share) - mine,
                 neighbour_gain / level,
-                _log_odds(_shrunk(sum(recent[-3:]), len(recent[-3:]), user_share)) - mine,
-                _log_odds(_shrunk(sum(recent), len(recent), user_share)) - mine,
+                _log_odds(_shrunk(hits3, count3, user_share)) - mine,
+                _log_odds(_shrunk(hits10, count10, user_share)) - mine,
             ]
         )
         columns = [
             item[0], item_share, item_gain, item_convert, user[0], user_share, user_gain, user_convert,
             category_share, neighbour_gain, self.match.probability(terms),
-            float(np.mean(recent[-3:])) if recent else np.nan, float(np.mean(recent)) if recent else np.nan,
+            hits3 / count3 if count3 else np.nan, hits10 / count10 if count10 else np.nan,
         ]  # fmt: skip
         return np.array(columns), terms
 
@@ -128,31 +132,39 @@ class Statistics:
             of_item, of_user = columns[[COLUMNS.index("item_gain"), COLUMNS.index("user_gain")]]
             surprise = outcome.grade - rate
             self._count(outcome, surprise - of_user, surprise - of_item)
-            self.match.learn(terms, outcome.click)
+            self.match.learn(terms, outcome.click, outcome.weight)
             learned.append((outcome.user_id, outcome.item_id, float(surprise - of_item - of_user)))
         self.neighbours.learn(learned, {o.item_id: self.items[o.item_id][0] for o, _, _ in batch})
 
-    def observe_convert(self, user_id: str, item_id: str, convert: int) -> None:
+    def observe_convert(self, outcome: Outcome) -> None:
         """Whether a click converted, known after the click itself had been observed."""
-        for counts in (self.items[item_id], self.users[user_id], self.total):
-            counts[3:] += (convert, 1)
+        for counts in (self.items[outcome.item_id], self.users[outcome.user_id], self.total):
+            counts[3:] += outcome.weight * np.array((outcome.convert, 1))
 
     def _count(self, outcome: Outcome, of_item: float, of_user: float) -> None:
         """of_item, of_user: the residuals that item and user answer for."""
-        user_id, item_id, click, convert = outcome
+        user_id, item_id, click, convert, weight = outcome
         converted = (0, 0) if convert is None else (convert, 1)
-        self.items.setdefault(item_id, np.zeros(5))[:] += (1, click, of_item, *converted)
-        self.users.setdefault(user_id, np.zeros(5))[:] += (1, click, of_user, *converted)
-        self.total += (1, click, outcome.grade, *converted)
+        for counts, third in (
+            (self.items.setdefault(item_id, np.zeros(5)), of_item),
+            (self.users.setdefault(user_id, np.zeros(5)), of_user),
+            (self.total, outcome.grade),
+        ):
+            counts += weight * np.array((1, click, third, *converted))
         for category in self.categories.get(item_id, ()):
-            self.user_categories.setdefault((user_id, category), np.zeros(2))[:] += (1, click)
+            self.user_categories.setdefault((user_id, category), np.zeros(2))[:] += (weight, weight * click)
         recent = self.recent.setdefault(user_id, [])
-        recent.append(click)
+        recent.append((click, weight))
         del recent[:-10]
 
 
 def _shrunk(hits: float, count: float, rate: float) -> float:
     return float((hits + PRIOR * rate) / (count + PRIOR))
+
+
+def _clicks(outcomes: Sequence[tuple[int, float]]) -> tuple[float, float]:
+    """Weighted clicks and count."""
+    return sum(click * weight for click, weight in outcomes), sum(weight for _, weight in outcomes)
 
 
 def _log_odds(share: float) -> float:

@@ -28,7 +28,8 @@ def save(statistics: Statistics, path: Path) -> None:
         pair_users=_texts(u for u, _ in pairs),
         pair_categories=_texts(c for _, c in pairs),
         pairs_of_users=_rows(statistics.user_categories.values(), 2),
-        recent=np.concatenate([np.asarray(r, np.int8) for r in recent] or [np.empty(0, np.int8)]),
+        recent=np.array([click for r in recent for click, _ in r], np.int8),
+        recent_weights=np.array([weight for r in recent for _, weight in r], np.float64),
         recent_lengths=np.array([len(r) for r in recent], np.int64),
         met=np.concatenate([np.asarray(m, np.int32) for m, _ in met] or [np.empty(0, np.int32)]),
         met_grades=np.concatenate([np.asarray(g, np.float64) for _, g in met] or [np.empty(0)]),
@@ -50,8 +51,13 @@ def load(path: Path, categories: dict[str, Any]) -> Statistics:
         statistics.users = dict(zip(users, _five(kept["users"]), strict=True))
         keys = zip(kept["pair_users"].tolist(), kept["pair_categories"].tolist(), strict=True)
         statistics.user_categories = dict(zip(keys, kept["pairs_of_users"].copy(), strict=True))
-        recent = _cut(kept["recent"], kept["recent_lengths"])
-        statistics.recent = {u: r.tolist() for u, r in zip(users, recent, strict=True)}
+        # Files made before outcomes had weights hold none.
+        weights = kept["recent_weights"] if "recent_weights" in kept else np.ones(len(kept["recent"]))
+        recent = (_cut(flat, kept["recent_lengths"]) for flat in (kept["recent"], weights))
+        statistics.recent = {
+            u: list(zip(clicks.tolist(), heavy.tolist(), strict=True))
+            for u, clicks, heavy in zip(users, *recent, strict=True)
+        }
         statistics.match.mean = kept["match_mean"].copy()
         statistics.match.covariance = kept["match_covariance"].copy()
         met, grades = (_cut(kept[name], kept["met_lengths"]) for name in ("met", "met_grades"))

@@ -111,7 +111,7 @@ def logs(draw: st.DrawFn, low: int = 0, high: int = 120, max_size: int = 24, use
             st.tuples(
                 st.sampled_from(users), st.sampled_from("abc"), st.integers(low // 5, (high - 1) // 5), event,
                 st.sampled_from([None, 1.0, 2.0, 3.0, 5.0]), st.sampled_from([None, None, "r1", "r2"]),
-                st.sampled_from([None, 0, 1]),
+                st.sampled_from([None, 0, 1]), st.sampled_from([None, None, 4.0]),
             ),
             max_size=max_size,
         )
@@ -125,6 +125,7 @@ def logs(draw: st.DrawFn, low: int = 0, high: int = 120, max_size: int = 24, use
             value=v,
             request_id=r if e == "impression" else None,
             position=p,
+            weight=w if e == "impression" else None,
         )
-        for u, i, k, e, v, r, p in rows
+        for u, i, k, e, v, r, p, w in rows
     ]

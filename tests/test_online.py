@@ -43,3 +43,13 @@ def test_before_any_outcome_the_start_speaks() -> None:
     assert model.probability(np.array([0.0, 3.0])) == 0.5
     assert model.probability(np.array([2.0, 3.0])) == pytest.approx(1 / (1 + np.exp(-2.0)))
     assert 0 < model.probability(np.array([-1e9, 0.0])) < 1e-12  # no overflow
+
+
+def test_a_weight_of_three_is_worth_three_outcomes_to_first_order() -> None:
+    x = np.array([1.0, 0.1])
+    once, thrice = OnlineLogistic([0.0, 0.0], [0.1, 0.1]), OnlineLogistic([0.0, 0.0], [0.1, 0.1])
+    once.learn(x, 1, weight=3.0)
+    for _ in range(3):
+        thrice.learn(x, 1)
+    np.testing.assert_allclose(once.mean, thrice.mean, rtol=0.02)
+    np.testing.assert_allclose(once.covariance, thrice.covariance, rtol=0.001)

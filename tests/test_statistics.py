@@ -61,6 +61,34 @@ def test_shares_by_hand() -> None:
     assert read(statistics, "u", "c")["category_share"] == pytest.approx(user)
 
 
+def test_an_outcome_of_a_sampled_log_counts_as_often_as_its_weight_says() -> None:
+    """One in four of what was not clicked is kept: counts and shares are those of the five that were shown."""
+    sampled = Statistics({"a": ("x",), "b": ("x",)})
+    sampled.observe([Outcome("u", "a", 1, None)])
+    sampled.observe([Outcome("u", "b", 0, 0, weight=4)])
+    sampled.observe_convert(Outcome("u", "a", 1, 1))
+    known = read(sampled, "u", "b")
+    rate, convert_rate = (2.5 + 1) / 10, (1 + 1) / 10
+    assert (known["item_count"], known["user_count"]) == (4, 5)
+    assert known["item_share"] == pytest.approx(5 * rate / 9)
+    assert known["user_share"] == pytest.approx(user := (1 + 5 * rate) / 10)
+    assert known["user_convert_share"] == pytest.approx((1 + 5 * convert_rate) / 10)
+    assert known["category_share"] == pytest.approx((1 + 2 * user) / 7)
+    assert known["recent3_share"] == known["recent10_share"] == 0.2
+    one, four = Statistics({}), Statistics({})  # a weight of four is four at one moment
+    one.observe([Outcome("u", "a", 0, 0, weight=4)])
+    four.observe([Outcome("u", "a", 0, 0)] * 4)
+    for name in (
+        "item_count",
+        "item_share",
+        "item_gain",
+        "user_gain",
+        "item_convert_share",
+        "recent10_share",
+    ):
+        assert read(one, "v", "a")[name] == pytest.approx(read(four, "v", "a")[name], nan_ok=True)
+
+
 def test_recent_is_the_last_three_and_ten() -> None:
     statistics = Statistics({})
     for k in range(12):
@@ -121,15 +149,15 @@ def naive(shown: pd.DataFrame, ts: int) -> Statistics:
 def counted(shown: pd.DataFrame, user: str, item: str, ts: int) -> list[float]:
     """Counts and shares straight from the impressions: item_count, item_share, item_convert_share, the user's three."""
     seen = shown[shown.click_known_at < ts]
-    closed = (seen.click == 0) | (np.maximum(seen.convert_known_at, seen.click_known_at) < ts)
-    converted = closed & (seen.convert == 1)
-    rate = (PRIOR / 2 + seen.click.sum()) / (PRIOR + len(seen))
-    convert_rate = (PRIOR / 5 + converted.sum()) / (PRIOR + closed.sum())
+    closed = seen.weight * ((seen.click == 0) | (np.maximum(seen.convert_known_at, seen.click_known_at) < ts))
+    clicks, converts = seen.weight * seen.click, closed * seen.convert
+    rate = (PRIOR / 2 + clicks.sum()) / (PRIOR + seen.weight.sum())
+    convert_rate = (PRIOR / 5 + converts.sum()) / (PRIOR + closed.sum())
     out: list[float] = []
     for mine in (seen.item_id == item, seen.user_id == user):
-        n = int(mine.sum())
-        out += [n, (seen.click[mine].sum() + PRIOR * rate) / (n + PRIOR)]
-        out += [(converted[mine].sum() + PRIOR * convert_rate) / (closed[mine].sum() + PRIOR)]
+        n = seen.weight[mine].sum()
+        out += [n, (clicks[mine].sum() + PRIOR * rate) / (n + PRIOR)]
+        out += [(converts[mine].sum() + PRIOR * convert_rate) / (closed[mine].sum() + PRIOR)]
     return out
 
 
