@@ -16,7 +16,7 @@ import yaml
 from genrec import labels, lines, splits, statistics_store
 from genrec.durations import microseconds
 from genrec.errors import UserError
-from genrec.followers import Followers
+from genrec.followers import Followers, joinable
 from genrec.followers import replay as followed
 from genrec.point_in_time import replay
 from genrec.reading import Loaded, Reading
@@ -170,6 +170,7 @@ def prepare(loaded: Loaded, tasks: dict[str, Task]) -> Prepared:
     frame = labels.event_frame(loaded.tables.events)
     if frame.empty:
         raise UserError("There are no events", where=loaded.reading.name, cure="a log needs one row at least")
+    joinable(loaded.tables.items["item_id"].to_pylist(), loaded.reading.name)
     shown = labels.impressions(frame, tasks)
     history = lines.lines(frame, shown)
     examples = labels.examples(frame, shown, tasks)

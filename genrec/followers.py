@@ -1,16 +1,20 @@
 """Which items are touched close to which: candidates for what a user touches next."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-TRACKED_ITEMS = 4096  # the first to be touched
+from genrec.errors import UserError
+from genrec.neighbours import TRACKED_ITEMS  # here: the first to be touched
+
 WINDOW = 10  # touches that count as close, and the latest ones of a user that speak
 PRIOR = 5.0  # pseudo-touches behind a neighbour's weight
 CANDIDATES = 15  # that a question may name
 SEPARATOR = "\x1f"  # between their ids
+HOLDS_SEPARATOR = "holds the control character U+001F, by which item ids are joined"
+TAKE_OUT = "take that character out of the ids"
 POPULAR = 3.0  # pseudo-touches, in square root, under a candidate's popularity
 
 
@@ -68,6 +72,13 @@ class Followers:
             more = len(self.count)
             self.close = np.pad(self.close, ((0, more), (0, more)))
             self.count = np.pad(self.count, (0, more))
+
+
+def joinable(ids: Iterable[str], where: str) -> None:
+    """Raises UserError for an item id that holds the character by which candidates are joined."""
+    for item_id in ids:
+        if SEPARATOR in item_id:
+            raise UserError(f"item_id {item_id!r} {HOLDS_SEPARATOR}", where, TAKE_OUT)
 
 
 def replay(

@@ -7,6 +7,7 @@ import pyarrow.compute as pc
 
 from genrec.dataset import Prepared
 from genrec.labels import event_frame, uncredited
+from genrec.neighbours import TRACKED_ITEMS
 from genrec.splits import NAMES
 
 COLUMNS = (*NAMES, "censored")
@@ -14,7 +15,8 @@ COLUMNS = (*NAMES, "censored")
 
 def summary(data: Prepared, repairs: Sequence[str]) -> str:
     """Several lines of plain text."""
-    lines = [*_kept(data), *(f"repaired  {line}" for line in repairs), *_dropped(data), "", *_examples(data)]
+    told = [*_kept(data), *(f"repaired  {line}" for line in repairs), *_dropped(data), *_untracked(data)]
+    lines = [*told, "", *_examples(data)]
     if data.reading.note:
         lines += ["", data.reading.note]
     return "\n".join(lines)
@@ -40,6 +42,15 @@ def _dropped(data: Prepared) -> list[str]:
         for event, n in lost.items()
         if n
     ]
+
+
+def _untracked(data: Prepared) -> list[str]:
+    """Said of a catalog that is larger than the matrices of which item goes with which."""
+    items = data.tables.items.num_rows
+    return [
+        f"tracked   the first {TRACKED_ITEMS:,} of {items:,} items to be met: the others have shares, but say "
+        "nothing of one another and are no candidates"
+    ] * (items > TRACKED_ITEMS)
 
 
 def _examples(data: Prepared) -> list[str]:

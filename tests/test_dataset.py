@@ -5,10 +5,16 @@ from typing import Any, cast
 
 import numpy as np
 import pandas as pd
-from small_logs import NEXT, prepared, row
+import pyarrow as pa
+import pytest
+from small_logs import NEXT, TASKS, prepared, row, table
 
-from genrec.dataset import Prepared
+from genrec import summary
+from genrec.dataset import Prepared, prepare
+from genrec.errors import UserError
+from genrec.reading import Loaded, Reading
 from genrec.statistics import COLUMNS
+from genrec.tables import Tables
 from serve.served import Served
 
 
@@ -56,3 +62,24 @@ def test_now_is_the_logs_end_and_what_had_not_closed_by_then_is_not_known(tmp_pa
     assert [served.point(user) for user in "uvw"] == [3, 1, 0]
     assert served.touched("u", NEXT, served.point("u")) == ["a", "a", "b"]
     assert served.touched("u", NEXT) == ["a", "a", "b", "c"]  # not recommended again, known or not
+
+
+def catalog(*ids: str) -> Loaded:
+    """A log of one impression and these items."""
+    items = pa.table({"item_id": ids, "title": ids})
+    tables = Tables(table([row("u", ids[0], 0, "impression")]), items, pa.table({"user_id": ["u"]}))
+    return Loaded(tables, Reading("small", "goods-en", tuple(TASKS)), [])
+
+
+def test_no_source_may_bring_ids_that_cannot_be_joined() -> None:
+    with pytest.raises(UserError, match=r"item_id 'b\\x1fc' holds the control character U\+001F"):
+        prepare(catalog("a", "b\x1fc"), TASKS)
+
+
+def test_the_summary_says_when_a_catalog_is_larger_than_what_is_tracked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = prepare(catalog("a", "b", "c"), TASKS)
+    assert "tracked" not in summary.summary(data, [])
+    monkeypatch.setattr(summary, "TRACKED_ITEMS", 2)
+    assert "tracked   the first 2 of 3 items to be met: the others have shares" in summary.summary(data, [])

@@ -100,6 +100,21 @@ def test_files_under_our_own_names_need_no_mapping(tmp_path: Path) -> None:
     assert reading.tasks == ("click", "return", "next")  # no conversions in this log
 
 
+def test_an_item_id_with_the_character_that_joins_ids_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "events.csv").write_text(
+        "user_id,item_id,ts,event\nu,1,2024-05-31,visit\nu,a\x1fb,2024-05-31,click\n"
+    )
+    (tmp_path / "items.csv").write_text("item_id,title\n1,Heat\n2,Up\na\x1fb,Tea\n")
+    message = refused(tmp_path)
+    assert r"item_id holds the control character U+001F, by which item ids are joined: 'a\x1fb'" in message
+    assert "events.csv, line 3, column item_id" in message
+    found = check(tmp_path).findings.refused
+    assert [str(f.where).partition(str(tmp_path))[2] for f in found] == [
+        "/events.csv, line 3, column item_id",
+        "/items.csv, line 4, column item_id",
+    ]
+
+
 def test_what_is_put_right_is_told(shop: Path) -> None:
     (shop / "log.csv").write_text(
         "customer,sku,time,action,price\n8,b,1700000009,view,\n7,a,1700000000,view,\n7,a,1700000000,view,\n"

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from genrec.errors import UserError
 from genrec.findings import Findings
+from genrec.followers import HOLDS_SEPARATOR, SEPARATOR, TAKE_OUT
 from genrec.reading import Loaded, Reading
 from genrec.repair import repair, without_duplicates
 from genrec.sources.files.columns import Reader
@@ -101,7 +102,7 @@ def _events(reader: Reader) -> pa.Table | None:
         cure = "fill item_id, or call the event a visit"
         reader.refuse(bare, "item_id", "item_id is empty for an impression or a click", cure)
         return None
-    return events
+    return events if _joinable(reader, events["item_id"]) else None
 
 
 def _rows(reader: Reader, findings: Findings) -> pa.Table | None:
@@ -118,6 +119,8 @@ def _rows(reader: Reader, findings: Findings) -> pa.Table | None:
     if len(findings.refused) > before:
         return None
     table = pa.table(columns)
+    if key == "item_id" and not _joinable(reader, table[key]):
+        return None
     distinct, _ = without_duplicates(table)
     counts = distinct[key].value_counts()
     again = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
@@ -128,6 +131,14 @@ def _rows(reader: Reader, findings: Findings) -> pa.Table | None:
         )
         return None
     return table
+
+
+def _joinable(reader: Reader, ids: pa.ChunkedArray) -> bool:
+    """Whether no item id holds the character by which candidates are joined."""
+    bad = pc.fill_null(pc.match_substring(ids, SEPARATOR), False).to_numpy()
+    if bad.any():
+        reader.refuse(bad, "item_id", f"item_id {HOLDS_SEPARATOR}", TAKE_OUT, ids)
+    return not bad.any()
 
 
 def _known(
