@@ -1,4 +1,4 @@
-"""The headline over seeds: `python -m eval.seeds eval/results` prints each model's mean, and its spread where it has several.
+"""The headline over seeds: `python -m eval.seeds eval/results` prints each model's mean, and its spread over seeds.
 
 Baselines are measured once (their seed is fixed); ours once for each training seed.
 """
