@@ -1,4 +1,7 @@
-"""Calibration of any scorer: fitted on its answers to the valid split, applied to its answers to the test split."""
+"""Calibration of any scorer: fitted on its answers to the valid split, applied to its answers to the test split.
+
+Click and convert share the chain's two lines, fitted together: reported of each is what is kept and served of both.
+"""
 
 import pandas as pd
 
@@ -16,6 +19,17 @@ def fit_line(task: str, valid: pd.DataFrame) -> Line:
             answered.click, answered.convert, answered.p_click, answered.p_convert, answered.weight.to_numpy()
         )
     return Calibration.fit(answered.label, answered.p, answered.weight.to_numpy())
+
+
+def fit_chain_line(valid: pd.DataFrame) -> ChainCalibration | None:
+    """The lines of click and convert, from answers to ctcvr; None where a click that was scored has no conversion
+    beside it, as in a file that holds conversions of clicked impressions alone."""
+    answered = scored(valid)
+    if answered.empty or len(answered) < valid.p_click.notna().sum():
+        return None
+    line = fit_line(CTCVR, answered)
+    assert isinstance(line, ChainCalibration)
+    return line
 
 
 def apply_line(line: Line, answers: pd.DataFrame) -> pd.DataFrame:

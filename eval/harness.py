@@ -7,20 +7,23 @@
 Every choice (threshold, calibration) is made on the valid split; the test split is read once, by `evaluate`.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pandas as pd
 
 from eval import measures
-from eval.answers import CTCVR, asked, chained, scored
-from eval.calibrated import Line, apply_line, fit_line
+from eval.answers import CHAIN, CTCVR, asked, chained, scored
+from eval.calibrated import Line, apply_line, fit_chain_line, fit_line
 from eval.measures import compare
 from eval.recommender import Recommender
 from eval.sampling import sample, sample_rows
 from eval.store import Store, write_whole
 from genrec import metrics
+from genrec.calibration import Calibration
 from genrec.dataset import Prepared
 from genrec.errors import UserError
 
@@ -45,10 +48,12 @@ class Ask:
 
 
 class Evaluation(NamedTuple):
-    """result: figures alone, JSON-ready; answers: example by example (eval/answers.py), for paired tests."""
+    """result: figures alone, JSON-ready; answers: example by example (eval/answers.py), for paired tests; lines: by
+    task the calibrations that were fitted, to be kept: those of click and convert always together."""
 
     result: dict[str, Any]
     answers: pd.DataFrame
+    lines: Mapping[str, Calibration] = MappingProxyType({})
 
     def save_answers(self, path: Path) -> None:
         """A Parquet file for `pandas.read_parquet` and `compare`; too large to commit."""
@@ -79,14 +84,40 @@ def evaluate(recommender: Recommender, data: Prepared, ask: Ask, store: Store | 
         )
     result = _about(recommender, data, ask, answers, left_out)
     kind = measures.kind_of(answers)
-    if kind == "item":
-        result["metrics"] = measures.item(answers, data, ask.repeats, ask.seed)
-    elif kind == "choice":
+    if kind == "binary":
+        valid, fitted = (None, None) if ask.split == "valid" else _fitted(recommender, data, ask, store)
+        result |= _binary(answers, valid, fitted, ask)
+        return Evaluation(result, answers, fitted.kept if fitted else {})
+    if kind == "choice":
         result["metrics"] = measures.choice(answers, ask.repeats, ask.seed)
     else:
-        valid = None if ask.split == "valid" else _answers(recommender, data, ask, "valid", store)[0]
-        result |= _binary(answers, valid, ask)
+        result["metrics"] = measures.item(answers, data, ask.repeats, ask.seed)
     return Evaluation(result, answers)
+
+
+class _Fitted(NamedTuple):
+    """line: of the task at hand; on: the task whose answers it was fitted on; kept: as Evaluation.lines."""
+
+    line: Line
+    on: str
+    kept: Mapping[str, Calibration]
+
+
+def _fitted(
+    recommender: Recommender, data: Prepared, ask: Ask, store: Store
+) -> tuple[pd.DataFrame, _Fitted | None]:
+    """The answers to the valid split, and the line from them; None where nothing was answered."""
+    valid = _answers(recommender, data, ask, "valid", store)[0]
+    if scored(valid).empty:
+        return valid, None
+    if chained(data.tasks) and ask.task in (*CHAIN, CTCVR):
+        whole = replace(ask, task=CTCVR)
+        answers = valid if ask.task == CTCVR else _answers(recommender, data, whole, "valid", store)[0]
+        if chain := fit_chain_line(answers):
+            kept = {name: getattr(chain, name) for name in CHAIN}
+            return valid, _Fitted(kept.get(ask.task, chain), CTCVR, kept)
+    line = fit_line(ask.task, valid)
+    return valid, _Fitted(line, ask.task, {ask.task: line} if isinstance(line, Calibration) else {})
 
 
 def _answers(
@@ -124,26 +155,28 @@ def _about(
     }
 
 
-def _binary(answers: pd.DataFrame, valid: pd.DataFrame | None, ask: Ask) -> dict[str, Any]:
-    if valid is None or scored(valid).empty:
+def _binary(
+    answers: pd.DataFrame, valid: pd.DataFrame | None, fitted: _Fitted | None, ask: Ask
+) -> dict[str, Any]:
+    if valid is None or fitted is None:
         return {
             "metrics": measures.binary(answers, None, ask.repeats, ask.seed),
             "curves": measures.curves(answers),
         }
-    line = fit_line(ask.task, valid)
-    calibrated = apply_line(line, answers)
+    calibrated = apply_line(fitted.line, answers)
     threshold = _threshold(valid)
     return {
         "metrics": measures.binary(answers, threshold, ask.repeats, ask.seed),
         "curves": measures.curves(answers),
         "threshold": threshold,
-        "calibrated": _calibrated(line, calibrated, _threshold(apply_line(line, valid)), ask),
+        "calibrated": _calibrated(fitted, calibrated, _threshold(apply_line(fitted.line, valid)), ask),
     }
 
 
-def _calibrated(line: Line, answers: pd.DataFrame, threshold: float, ask: Ask) -> dict[str, Any]:
+def _calibrated(fitted: _Fitted, answers: pd.DataFrame, threshold: float, ask: Ask) -> dict[str, Any]:
     return {
-        "line": line.to_json(),
+        "line": fitted.line.to_json(),
+        "fitted_on": fitted.on,
         "threshold": threshold,
         "metrics": measures.binary(answers, threshold, ask.repeats, ask.seed),
         "curves": {"reliability": measures.curves(answers)["reliability"]},

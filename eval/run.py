@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from eval import harness
-from eval.answers import CHAIN, CTCVR, asked, chained
+from eval.answers import CTCVR, asked
 from eval.harness import Ask, Evaluation
 from eval.lineup import lineup
 from eval.ours import Genrec
@@ -71,7 +71,8 @@ def evaluate(adapter: Path, data: Prepared, options: Options, out: Path) -> list
             pairs = harness.compare(done[0].answers, evaluation.answers)
             done[0].result["paired"] += [{"against": evaluation.result["model"], **pair} for pair in pairs]
         if options.regime == served.card.regime:
-            calibration |= _better_founded(_lines(task, done[0], data), served.card.calibration)
+            fitted = {name: line.to_json() for name, line in done[0].lines.items()}
+            calibration |= _better_founded(fitted, served.card.calibration)
         for evaluation in done:
             name = f"{data.name}-{task}-{evaluation.result['model'].replace(' ', '-').replace('/', '-')}.json"
             results.append(write_result(_about_training(evaluation.result, served.card), out / name))
@@ -156,16 +157,6 @@ def ask_gap(served: Served, data: Prepared, options: Options, store: Store, mark
             "within": bool(trained - held_out <= 0.01),
         }  # fmt: skip
     return found
-
-
-def _lines(task: str, ours: Evaluation, data: Prepared) -> dict[str, Any]:
-    """The calibration to keep with the adapter: the chain's, fitted together, and that of tasks outside of it."""
-    calibrated = ours.result.get("calibrated")
-    if calibrated is None:
-        return {}
-    if task == CTCVR:
-        return {name: calibrated["line"][name] for name in CHAIN}
-    return {} if task in CHAIN and chained(data.tasks) else {task: calibrated["line"]}
 
 
 def _better_founded(fitted: dict[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:

@@ -76,7 +76,9 @@ def test_a_report_in_three_forms(evaluated: Path) -> None:
 
 def test_calibration_and_the_worth_of_free_wordings_go_into_the_adapter(evaluated: Path, place: Path) -> None:
     card = AdapterCard.load(evaluated.parent / "adapter")
-    assert set(card.calibration) >= {"click", "convert"}
+    for task in ("click", "convert", "return"):  # what is reported is what is kept
+        result = json.loads((evaluated / f"simulator-{task}-genrec.json").read_text())
+        assert result["calibrated"]["line"] == card.calibration[task]
     assert "click" in card.metrics["ask"]
     assert isinstance(card.metrics["ask"]["click"]["within"], bool)
 
