@@ -18,6 +18,7 @@ import pandas as pd
 from eval import measures
 from eval.answers import CHAIN, CTCVR, asked, chained, scored
 from eval.calibrated import Line, apply_line, fit_chain_line, fit_line
+from eval.cost import cost
 from eval.measures import compare
 from eval.recommender import Recommender
 from eval.sampling import sample, sample_rows
@@ -134,8 +135,7 @@ def _answers(
 def _about(
     recommender: Recommender, data: Prepared, ask: Ask, answers: pd.DataFrame, left_out: int
 ) -> dict[str, Any]:
-    seconds = float(answers.attrs["seconds"])
-    judged = scored(answers)
+    judged, kind = scored(answers), measures.kind_of(answers)
     return {
         "task": ask.task,
         "data": data.name,
@@ -147,10 +147,10 @@ def _about(
         "n": len(answers),
         "n_users": int(answers.user_id.nunique()),
         "sampled": ask.rows is not None,
-        "positives": int((judged.label == 1).sum()) if measures.kind_of(answers) == "binary" else None,
+        "positives": int((judged.label == 1).sum()) if kind == "binary" else None,
         "unscored": len(answers) - len(judged),
         "left_out": left_out,
-        "cost": {"seconds": seconds, "examples_per_second": len(answers) / seconds if seconds else None},
+        "cost": cost(answers.attrs, ask.task, len(answers), lists=kind == "item"),
         "paired": [],
     }
 

@@ -1,13 +1,14 @@
 """Our model as the harness sees it: the language model behind any engine, trained or not."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from eval.answers import CHAIN, chained
-from eval.recommender import ChainAnswer, Floats, Rows
+from eval.answers import CHAIN, CTCVR, chained
+from eval.recommender import ChainAnswer, Floats, Rows, Work
 from eval.touches import Touches
 from genrec.dataset import Prepared
 from prompts.history import Histories
@@ -42,7 +43,12 @@ class Genrec:
         self.regime = "running"
         self._predictor = Predictor(layout, histories, engine)
         self._trie: Trie | None = None
-        self._chained: dict[tuple[str, int, str], tuple[float, float]] = {}
+        self._chained: dict[tuple[str, int, str], tuple[float, float, str]] = {}  # by whose pass
+        self._questions, self._remembered = 0, Counter[str]()
+
+    @property
+    def work(self) -> Work:
+        return Work(self._questions, dict(self._remembered))
 
     def fit(self, data: Prepared, regime: str) -> None:
         """Nothing is learned here; the regime is that of the statistics to be read."""
@@ -53,12 +59,11 @@ class Genrec:
     def predict(self, data: Prepared, rows: Rows) -> Floats:
         task = self._task(data, rows)
         if task in CHAIN and self.query is None and chained(self.layout.tasks):
-            return np.array([pair[task == "convert"] for pair in self._chain(data, rows)])
+            return self._chain(data, rows, task)[CHAIN.index(task)]
         return np.asarray(self._asked(data, rows, [task])[task], dtype=np.float64)
 
     def predict_chain(self, data: Prepared, rows: Rows) -> ChainAnswer:
-        pairs = np.array(self._chain(data, rows)).reshape(-1, 2)
-        return ChainAnswer(pairs[:, 0], pairs[:, 1])
+        return self._chain(data, rows, CTCVR)
 
     def rank(self, data: Prepared, rows: Rows, k: int) -> Sequence[Sequence[str] | None]:
         if self._trie is None:
@@ -75,18 +80,21 @@ class Genrec:
             asked = (*context.tolist(), *question.ids)
             found = top_items(self.engine, asked, self._trie, k, seen, self.node_budget)
             lists.append([item for item, _ in found.items])
+        self._questions += len(lists)
         return lists
 
-    def _chain(self, data: Prepared, rows: Rows) -> list[tuple[float, float]]:
-        """P(click), P(convert | click) of impressions; one pass answers both, and is remembered."""
+    def _chain(self, data: Prepared, rows: Rows, task: str) -> ChainAnswer:
+        """P(click), P(convert | click) of impressions; one pass answers both, and is remembered as this task's."""
         examples = data.examples.iloc[rows]
         keys = list(zip(examples.user_id, examples.ts, examples.item_id, strict=True))
-        missing = np.array([i for i, key in enumerate(keys) if key not in self._chained], dtype=np.int64)
+        self._remembered.update(self._chained[key][2] for key in keys if key in self._chained)
+        missing = np.flatnonzero([key not in self._chained for key in keys])
         if len(missing):
             found = self._asked(data, np.asarray(rows)[missing], list(CHAIN))
             for i, click, convert in zip(missing, found["click"], found["convert"], strict=True):
-                self._chained[keys[i]] = (float(click), float(convert))
-        return [self._chained[key] for key in keys]
+                self._chained[keys[i]] = (float(click), float(convert), task)
+        pairs = np.array([self._chained[key][:2] for key in keys], dtype=np.float64).reshape(-1, 2)
+        return ChainAnswer(pairs[:, 0], pairs[:, 1])
 
     def _asked(self, data: Prepared, rows: Rows, tasks: list[str]) -> dict[str, Any]:
         stats = data.stats[self.regime].iloc[rows].to_dict("records")
@@ -97,6 +105,7 @@ class Genrec:
         query = None
         if self.query is not None:
             query = self.layout.wording(tasks[0], self.query, asked[0].known if asked else Known())
+        self._questions += len(asked) * len(tasks)
         return self._predictor.predict(asked, tasks, query)
 
     def _task(self, data: Prepared, rows: Rows) -> str:

@@ -1,6 +1,6 @@
 """What the harness asks of anything that it measures: ours, a baseline, a file of predictions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -53,6 +53,21 @@ class ChainScorer(Scorer, Protocol):
 
     def predict_chain(self, data: Prepared, rows: Rows) -> ChainAnswer:
         """rows are impressions: examples of the click task."""
+
+
+class Work(NamedTuple):
+    """questions: asked of the model so far. remembered: examples answered from memory, by the pass that asked them."""
+
+    questions: int
+    remembered: Mapping[str, int]
+
+
+@runtime_checkable
+class Counting(Protocol):
+    """A recommender one pass of which may answer more than was asked, so that its time says little by itself."""
+
+    @property
+    def work(self) -> Work: ...
 
 
 @runtime_checkable

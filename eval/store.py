@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from eval.answers import answer
+from eval.cost import spent, together, work_of
 from eval.recommender import Fingerprinted, Recommender, Rows
 from genrec.dataset import Prepared
 
@@ -28,7 +29,7 @@ class Store:
     def answers(
         self, recommender: Recommender, data: Prepared, task: str, regime: str, rows: Rows
     ) -> pd.DataFrame:
-        """As eval.answers.answer; attrs["seconds"] is what answering took when it was done."""
+        """As eval.answers.answer; attrs say what answering took when it was done (eval.cost.Spent)."""
         keep = self.folder is not None and isinstance(recommender, Fingerprinted)
         if not keep:
             return _timed(recommender, data, task, rows)
@@ -39,11 +40,11 @@ class Store:
             self._part(self.folder / key / f"{number:05d}.parquet", recommender, data, task, part)
             for number, part in enumerate(by_users(data, rows))
         ]
-        seconds = sum(part.attrs["seconds"] for part in parts)
+        spent = together(part.attrs for part in parts)
         for part in parts:
             part.attrs = {}
         whole = pd.concat(parts, ignore_index=True).sort_values("row", ignore_index=True)
-        whole.attrs["seconds"] = seconds
+        whole.attrs = dict(spent)
         return whole
 
     def _part(
@@ -84,7 +85,8 @@ def _key(recommender: str, data: str, task: str, regime: str, rows: Rows) -> str
 
 
 def _timed(recommender: Recommender, data: Prepared, task: str, rows: Rows) -> pd.DataFrame:
-    start = time.perf_counter()
+    start, before = time.perf_counter(), work_of(recommender)
     frame = answer(recommender, data, task, rows)
-    frame.attrs["seconds"] = time.perf_counter() - start
+    seconds = time.perf_counter() - start
+    frame.attrs = dict(spent(seconds, task, len(rows), before, work_of(recommender)))
     return frame

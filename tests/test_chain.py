@@ -5,7 +5,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from random_engine import RandomEngine
+from our_model import ours
 from small_logs import CLICK, CONVERT, prepared, row
 from small_shop import shop
 
@@ -14,12 +14,9 @@ from eval.baselines.two_tower import TwoTower
 from eval.calibrated import fit_line
 from eval.harness import Ask, Evaluation, evaluate, tasks
 from eval.lineup import lineup
-from eval.ours import Genrec
 from genrec import metrics
 from genrec.dataset import Prepared
 from genrec.tasks import Task
-from prompts.adapter import histories_of, layout_of
-from prompts.language_model import BUILT_IN, load_tokenizer
 
 SHOWN = replace(CLICK, question="{{ item.title }}")
 ALONE = replace(CONVERT, given=None, question="buy {{ item.title }}?")
@@ -40,11 +37,6 @@ def small(chosen: tuple[Task, ...], users: int = 24) -> Prepared:
         for event in ["impression", *["click"] * ((user + n) % 2), *["convert"] * ((user + n) % 3 == 0)]
     ]
     return prepared(rows, {task.name: task for task in chosen})
-
-
-def ours(data: Prepared) -> Genrec:
-    layout = layout_of(data, load_tokenizer(BUILT_IN))
-    return Genrec("genrec", layout, histories_of(data, layout, 120), RandomEngine(), "of no weights")
 
 
 @pytest.mark.parametrize("log", LOGS)

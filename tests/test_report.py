@@ -28,8 +28,9 @@ def result(model: str = "trees", task: str = "click", auc: float = 0.75, **chang
         "n_users": 50, "positives": 400, "unscored": 0, "left_out": 0, "sampled": False,
         "metrics": {"auc": metric(auc), "log_loss": metric(0.6), "brier": metric(0.21), "accuracy": metric(0.7)},
         "curves": {"reliability": [[0.2, 0.25, 500], [0.7, 0.6, 500]], "roc": [[0, 0], [0.2, 0.6], [1, 1]]},
-        "paired": [], "cost": {"seconds": 2.0, "examples_per_second": 500.0}, "command": "genrec eval",
-        "machine": "a CPU, 2 cores", "date": "2026-01-01T00:00:00Z", "genrec_version": "0.1.0", "versions": {},
+        "paired": [], "cost": {"seconds": 2.0, "questions": 1000, "candidates_per_second": 500.0},
+        "command": "genrec eval", "machine": "a CPU, 2 cores",
+        "date": "2026-01-01T00:00:00Z", "genrec_version": "0.1.0", "versions": {},
         **changes,
     }  # fmt: skip
 

@@ -14,6 +14,8 @@ from eval.report.table import LOWER_IS_BETTER, MAIN, WORDS, Group, Result
 TEMPLATES = Path(__file__).parent / "templates"
 UNIT = ("probability that was promised", "share of yes")
 ROC_LINES = 6  # more of them hide each other
+SPEED = "candidates_per_second"
+COSTS = ("seconds", "questions", SPEED, "lists_per_second", "note")
 SMOOTHING = 0.9  # of the learning curve's moving average
 
 
@@ -121,15 +123,18 @@ def smoothed(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]
 
 
 def _costs(results: Sequence[Result], ours: Sequence[str]) -> dict[str, Any] | None:
-    """Every cost that any result states, a column each; the speed on the first task as bars."""
-    rows = [r for r in results if r["cost"]]
-    names = [
-        name for name in {key: 0 for r in rows for key in r["cost"]} if any(r["cost"].get(name) for r in rows)
+    """A column a cost that any result states; the speed on the first task as bars. Results that do not say what was
+    asked are left out: of answers from memory the time alone would be a lie."""
+    rows = [r for r in results if "questions" in r["cost"]]
+    names = [name for name in COSTS if any(r["cost"].get(name) for r in rows)]
+    fast = [group for group in table.groups(rows) if any(r["cost"].get(SPEED) for r in group.results)]
+    if not rows:
+        return None
+    bars = [
+        Dot(r["model"], r["cost"][SPEED], None, None, r["model"] in ours)
+        for r in (fast[0].results if fast else ())
+        if r["cost"].get(SPEED)
     ]
-    fast = [r for r in table.groups(rows)[0].results if r["cost"].get("examples_per_second")] if rows else []
-    bars = [Dot(r["model"], r["cost"]["examples_per_second"], None, None, r["model"] in ours) for r in fast]
     bars.sort(key=lambda bar: -bar.value)
-    label = f"{table.groups(rows)[0].title}: examples a second" if rows else ""
-    return (
-        {"names": names, "rows": rows, "chart": bar_chart(bars, label) if bars else None} if names else None
-    )
+    chart = bar_chart(bars, f"{fast[0].title}: candidates a second") if bars else None
+    return {"names": names, "rows": rows, "chart": chart}

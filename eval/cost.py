@@ -1,0 +1,59 @@
+"""What answering cost: questions asked of the model, the time they took, and which answers had been given before."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from eval.answers import CHAIN, CTCVR
+from eval.recommender import Counting, Recommender, Work
+
+Spent = Mapping[
+    str, Any
+]  # seconds; questions; remembered: examples answered from memory, by the pass that asked them
+
+
+def work_of(recommender: Recommender) -> Work | None:
+    """What it has counted so far; None of one that does not count."""
+    return recommender.work if isinstance(recommender, Counting) else None
+
+
+def spent(seconds: float, task: str, rows: int, before: Work | None, after: Work | None) -> Spent:
+    """Of one call. A recommender that does not count is asked each example once, both steps of ctcvr."""
+    if before is None or after is None:
+        return {"seconds": seconds, "questions": rows * (2 if task == CTCVR else 1), "remembered": {}}
+    remembered = Counter(after.remembered)
+    remembered.subtract(before.remembered)
+    return {
+        "seconds": seconds,
+        "questions": after.questions - before.questions,
+        "remembered": {name: n for name, n in remembered.items() if n},
+    }
+
+
+def together(parts: Iterable[Spent]) -> Spent:
+    """Of several calls; without `questions` where one of them was kept before they were counted."""
+    parts = list(parts)
+    whole: dict[str, Any] = {"seconds": sum(part["seconds"] for part in parts)}
+    if all("questions" in part for part in parts):
+        whole["questions"] = sum(part["questions"] for part in parts)
+        whole["remembered"] = dict(sum((Counter(part["remembered"]) for part in parts), Counter()))
+    return whole
+
+
+def cost(spent: Spent, task: str, rows: int, lists: bool = False) -> dict[str, Any]:
+    """A result's `cost`: seconds, questions, and of the examples asked anew how many a second (lists: of items), with a
+    note where some were not. Nothing where it is not known what was asked: the time alone would say too little."""
+    if "questions" not in spent:
+        return {}
+    anew = rows - sum(spent["remembered"].values())
+    speed = anew / spent["seconds"] if anew and spent["seconds"] else None
+    found = {"seconds": spent["seconds"], "questions": spent["questions"]}
+    found["lists_per_second" if lists else "candidates_per_second"] = speed
+    notes = [_note(name, n, rows) for name, n in spent["remembered"].items()]
+    if task in CHAIN and spent["questions"] > anew:
+        notes.append("click and convert asked in one pass")
+    return found | ({"note": "; ".join(notes)} if notes else {})
+
+
+def _note(name: str, n: int, rows: int) -> str:
+    return f"answered in {name}'s pass" if n == rows else f"{n:,} of {rows:,} answered in {name}'s pass"
