@@ -54,3 +54,19 @@ def learnable_lines(data: Prepared) -> NDArray[np.bool_]:
             [pair not in answers for pair in zip(lines.user_id, lines.item_id, strict=True)], dtype=bool
         )
     return np.asarray(known, dtype=np.bool_)
+
+
+def learnable_until(data: Prepared, task: str) -> dict[str, int]:
+    """For each user, until which moment (microseconds UTC) a baseline for this task may be fitted on what she did:
+    the end of training; in leave-last-out her first question of valid or test. A held-back fold's users are missing."""
+    by = data.reading.split.get("by", "time")
+    users = data.tables.users["user_id"].to_pylist()
+    until = dict.fromkeys(users, data.train_end)
+    held = data.examples[data.examples.split.isin(("valid", "test"))]
+    if by == "users":
+        for user in held.user_id.unique():
+            until.pop(user, None)
+    elif by == "last":
+        asked = held[held.task == task].groupby("user_id").ts.min()
+        until |= {str(user): min(int(ts), data.train_end) for user, ts in asked.items()}
+    return until

@@ -1,10 +1,15 @@
 """BG/NBD: the published parameters are found again, and the formula agrees with simulated customers."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
+from small_shop import shop
 
-from eval.baselines.bg_nbd import Parameters, Purchases, fit_parameters, log_likelihood, p_purchase
+from eval.baselines.bg_nbd import BgNbd, Parameters, Purchases, fit_parameters, log_likelihood, p_purchase
+from eval.protocols import resplit
 from genrec.errors import UserError
 
 
@@ -61,3 +66,23 @@ def test_bg_nbd_formula_agrees_with_simulated_customers(
     seen = Purchases(*(np.array([float(v)]) for v in (repeats, last, age)))
     exact = p_purchase(p, seen, np.array([float(gap)]), np.array([float(horizon)]))[0]
     assert exact == pytest.approx(simulated, abs=0.004)
+
+
+@pytest.mark.parametrize("protocol", ["leave-last-out", "five-fold"])
+def test_bg_nbd_is_not_fitted_on_the_answers_held_back(protocol: str) -> None:
+    data = resplit(shop(), protocol)
+    examples = data.examples[(data.examples.task == "return") & data.examples.split.isin(("valid", "test"))]
+    asked = examples.groupby("user_id").ts.min()
+    if protocol == "five-fold":
+        asked[:] = 0  # nothing of a user who is held back
+    events = data.tables.events
+    ts = events["ts"].cast(pa.int64()).to_numpy()
+    until = np.array([asked.get(user, np.inf) for user in events["user_id"].to_pylist()])
+    blind = replace(data, tables=replace(data.tables, events=events.filter(pa.array(ts < until))))
+    assert 0 < blind.tables.events.num_rows < events.num_rows
+    found = []
+    for seen in (data, blind):
+        model = BgNbd()
+        model.fit(seen, "running")
+        found.append(model.parameters["return"])
+    assert found[0] == found[1]

@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 from scipy.special import betaln, gammaln, hyp2f1
 
 from eval.recommender import Floats, Rows
-from eval.training import task_of
+from eval.training import learnable_until, task_of
 from genrec.dataset import Prepared
 from genrec.durations import DAY, microseconds
 from genrec.labels import event_frame
@@ -86,8 +86,8 @@ def p_purchase(parameters: Parameters, seen: Purchases, gap: Floats, horizon: Fl
 
 
 class BgNbd:
-    """Every return task; a purchase is a day with an event of the task's kind, fitted on what happened before training
-    ended. NaN for a user without history."""
+    """Every return task; a purchase is a day with an event of the task's kind, fitted on what training may know of each
+    user (learnable_until). NaN for a user without history."""
 
     name = "BG/NBD"
 
@@ -96,8 +96,9 @@ class BgNbd:
         self.parameters: dict[str, Parameters] = {}
         for task in data.tasks.values():
             if task.label["rule"] == "returns":
-                users = self.frame.user_id[self.frame.ts < data.train_end].unique()
-                seen = self._seen(data, task.name, users, np.full(len(users), data.train_end))
+                until = learnable_until(data, task.name)
+                users = np.array(list(until), dtype=object)
+                seen = self._seen(data, task.name, users, np.array([*until.values()], dtype=np.int64))
                 known = np.isfinite(seen.age)
                 self.parameters[task.name] = fit_parameters(Purchases(*(column[known] for column in seen)))
 
