@@ -17,7 +17,10 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", help="the prepared folder (data/NAME, as the adapter says)")
     parser.add_argument("--tasks", help="some tasks only, separated by commas")
     parser.add_argument(
-        "--rows", type=int, help="sample about this many test examples a task, by whole users (all)"
+        "--rows",
+        type=int,
+        help="sample about this many test examples a task, by whole users; single ones of tasks about a user alone, "
+        "such as return, where each has few (all)",
     )
     parser.add_argument(
         "--list-rows", type=int, default=500, help="sample this many next items; 0 for all (%(default)s)"

@@ -21,7 +21,7 @@ from eval.calibrated import Line, apply_line, fit_chain_line, fit_line
 from eval.cost import cost
 from eval.measures import compare
 from eval.recommender import Recommender
-from eval.sampling import sample, sample_rows
+from eval.sampling import Sample, draw
 from eval.store import Store, write_whole
 from genrec import metrics
 from genrec.calibration import Calibration
@@ -33,8 +33,7 @@ __all__ = ["Ask", "Evaluation", "compare", "evaluate"]
 
 @dataclass(frozen=True)
 class Ask:
-    """What is measured. rows: examples to sample, by whole users
-    (single rows of item tasks), None for all; valid_rows: the same of valid.
+    """What is measured. rows: examples to sample (eval/sampling.py), None for all; valid_rows: the same of valid.
 
     repeats: of the bootstrap. seed: of sample and bootstrap; the model's own seed is the model's affair.
     """
@@ -76,14 +75,14 @@ def evaluate(recommender: Recommender, data: Prepared, ask: Ask, store: Store | 
     if ask.task not in tasks(data):
         raise UserError(f"No task {ask.task!r}", cure=f"use one of: {', '.join(tasks(data))}")
     store = store or Store(None)
-    answers, left_out = _answers(recommender, data, ask, ask.split, store)
+    answers, drawn, left_out = _answers(recommender, data, ask, ask.split, store)
     if answers.empty:
         raise UserError(
             f"Task {ask.task!r} has no examples in the {ask.split} split",
             where=data.name,
             cure="use another split, or a longer log",
         )
-    result = _about(recommender, data, ask, answers, left_out)
+    result = _about(recommender, data, ask, answers, drawn, left_out)
     kind = measures.kind_of(answers)
     if kind == "binary":
         valid, fitted = (None, None) if ask.split == "valid" else _fitted(recommender, data, ask, store)
@@ -123,17 +122,16 @@ def _fitted(
 
 def _answers(
     recommender: Recommender, data: Prepared, ask: Ask, split: str, store: Store
-) -> tuple[pd.DataFrame, int]:
+) -> tuple[pd.DataFrame, Sample, int]:
     rows, left_out = asked(data, ask.task, split)
     wanted = ask.valid_rows if split == "valid" and ask.split != "valid" else ask.rows
-    if wanted is not None:
-        lists = ask.task != CTCVR and data.tasks[ask.task].kind == "item"
-        rows = sample_rows(rows, wanted, ask.seed) if lists else sample(data, rows, wanted, ask.seed)
-    return store.answers(recommender, data, ask.task, ask.regime, rows), left_out
+    lists = ask.task != CTCVR and data.tasks[ask.task].kind == "item"
+    drawn = draw(data, rows, wanted, ask.seed, lists)
+    return store.answers(recommender, data, ask.task, ask.regime, drawn.rows), drawn, left_out
 
 
 def _about(
-    recommender: Recommender, data: Prepared, ask: Ask, answers: pd.DataFrame, left_out: int
+    recommender: Recommender, data: Prepared, ask: Ask, answers: pd.DataFrame, drawn: Sample, left_out: int
 ) -> dict[str, Any]:
     judged, kind = scored(answers), measures.kind_of(answers)
     return {
@@ -146,7 +144,9 @@ def _about(
         "seed": ask.seed,
         "n": len(answers),
         "n_users": int(answers.user_id.nunique()),
-        "sampled": ask.rows is not None,
+        "sampled": bool(drawn.by),
+        "sampled_by": drawn.by,
+        "sampled_of": drawn.of,
         "positives": int((judged.label == 1).sum()) if kind == "binary" else None,
         "unscored": len(answers) - len(judged),
         "left_out": left_out,

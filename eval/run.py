@@ -27,8 +27,8 @@ OURS, UNTRAINED, WITHOUT = "genrec", "genrec untrained", "genrec without statist
 
 @dataclass(frozen=True)
 class Options:
-    """rows: test examples sampled per task, by whole users (None: all); list_rows: single rows of the next item, which
-    costs a catalog search each. regime: of the statistics, "" for the adapter's own. ask: measure wordings kept out of
+    """rows: test examples sampled per task (None: all); list_rows: those of the next item, which cost a catalog search
+    each. regime: of the statistics, "" for the adapter's own. ask: measure wordings kept out of
     training. quick: small searches for the baselines."""
 
     tasks: tuple[str, ...] = ()

@@ -15,7 +15,6 @@ from eval.answers import CTCVR, answer, as_task, asked
 from eval.baselines.prior import Prior
 from eval.harness import Ask, compare, evaluate, tasks
 from eval.recommender import ChainAnswer, Recommender
-from eval.sampling import sample
 from eval.store import Store, by_users
 from genrec.dataset import Prepared
 from genrec.errors import UserError
@@ -305,17 +304,6 @@ class TestStore:
         users = [set(shop().examples.user_id.iloc[part]) for part in parts]
         assert sum(map(len, users)) == len(set.union(*users))
         assert sorted(np.concatenate(parts)) == rows.tolist()
-
-
-class TestSample:
-    def test_whole_users_the_same_for_everyone(self) -> None:
-        rows = shop().rows("click", "test")
-        some = sample(shop(), rows, 100, seed=3)
-        assert 100 <= len(some) < len(rows)
-        users = shop().examples.user_id
-        assert users.iloc[rows].isin(set(users.iloc[some])).sum() == len(some)
-        assert some.tolist() == sample(shop(), rows, 100, seed=3).tolist()
-        assert sample(shop(), rows, 10**6).tolist() == rows.tolist()
 
 
 class TestProtocols:

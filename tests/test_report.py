@@ -61,6 +61,13 @@ def test_markdown_is_what_a_reader_expects() -> None:
     assert "- trees minus means, auc: +0.0200 (+0.0100 to +0.0300), wins" in text
 
 
+def test_a_sample_is_called_one_and_says_how_it_was_drawn() -> None:
+    users, rows = (result(sampled=True, sampled_of=10_000, sampled_by=by) for by in ("users", "rows"))
+    assert ", a sample of 10,000 by whole users." in markdown([users])
+    assert ", a sample of 10,000 by single examples." in markdown([rows])
+    assert "sample" not in markdown([result()])
+
+
 def test_the_seeds_four_figures_need_both_tasks() -> None:
     assert "seed" not in markdown([result()])
     both = markdown([result(), result(task="convert", auc=0.6)])

@@ -95,7 +95,7 @@ def between(metric: Mapping[str, Any] | None) -> str:
 def about(group: Group) -> str:
     """One sentence on what was measured."""
     first = group.results[0]
-    sampled = ", a sample of whole users" if any(r.get("sampled") for r in group.results) else ""
+    sampled = f", {_sample(first)}" if first.get("sampled") else ""
     share = (
         f", {first['positives'] / first['n']:.1%} yes"
         if first.get("positives") and not first["unscored"]
@@ -105,6 +105,12 @@ def about(group: Group) -> str:
         f"{group.split} split, {group.regime} statistics: {first['n']:,} examples of {first['n_users']:,} users"
         f"{share}{sampled}."
     )
+
+
+def _sample(result: Result) -> str:
+    """Older results do not say what was drawn, nor of how many."""
+    how = {"users": " by whole users", "rows": " by single examples"}.get(result.get("sampled_by", ""), "")
+    return "a sample" + (f" of {result['sampled_of']:,}" if how else "") + how
 
 
 def seed_figures(results: Sequence[Result]) -> list[dict[str, Any]]:
