@@ -91,8 +91,12 @@ def _check(recipe: Recipe, where: str) -> None:
     for name in ("steps", "minutes", "epochs", "evaluate_every", "valid_windows"):
         if (value := getattr(recipe, name)) is not None and not value > 0:
             raise UserError(f"{name} is {value!r}", where=where, cure="give a number above 0")
+    shares = {f"shares.{task}": share for task, share in recipe.shares.items()}
     for name in ("stats_dropout", "paraphrase_share"):
-        if not 0 <= getattr(recipe, name) <= 1:
-            raise UserError(
-                f"{name} is {getattr(recipe, name)!r}", where=where, cure="give a share from 0 to 1"
-            )
+        shares[name] = getattr(recipe, name)
+    for name, share in shares.items():
+        if not 0 <= share <= 1:
+            raise UserError(f"{name} is {share!r}", where=where, cure="give a share from 0 to 1")
+    for task, weight in recipe.weights.items():
+        if not 0 <= weight < float("inf"):
+            raise UserError(f"weights.{task} is {weight!r}", where=where, cure="give a number, 0 or more")

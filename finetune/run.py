@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import platform
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,10 +9,7 @@ from typing import Any
 
 import datasets
 import numpy as np
-import peft
 import torch
-import transformers
-import trl
 from peft import LoraConfig
 from transformers import BitsAndBytesConfig
 from trl.trainer.sft_config import SFTConfig
@@ -21,17 +17,18 @@ from trl.trainer.sft_config import SFTConfig
 from finetune import checkpoint
 from finetune.budget import probe
 from finetune.collate import Collator
+from finetune.export import export
 from finetune.mixture import Mixture, MixtureOptions
 from finetune.recipe import Recipe
 from finetune.trainer import SharedContextTrainer
 from genrec.dataset import Prepared
 from genrec.errors import UserError
-from genrec.tables import written_whole
 from prompts import attention
-from prompts.adapter import AdapterCard, histories_of, layout_of, prompts_hash
-from prompts.language_model import fingerprint, load_model, load_tokenizer
+from prompts.adapter import histories_of, layout_of, prompts_hash
+from prompts.language_model import load_model, load_tokenizer
+from prompts.pack import TASKS
 
-ADAPTER, STEPS = "adapter", "steps.json"
+STEPS = "steps.json"
 
 
 @dataclass(frozen=True)
@@ -42,6 +39,7 @@ class Rows:
 
 def train(data: Prepared, recipe: Recipe, out: Path, resume: bool = True) -> Path:
     """Fine-tune and write out/adapter; returns that folder. Continues from the newest complete checkpoint in out."""
+    check_tasks(recipe, data)
     tokenizer = load_tokenizer(recipe.base)
     layout = layout_of(data, tokenizer)
     mixture = Mixture(
@@ -70,6 +68,18 @@ def train(data: Prepared, recipe: Recipe, out: Path, resume: bool = True) -> Pat
         "resumed_from": newest.name if newest else None,
     }
     return export(trainer, data, recipe, layout, out, facts)
+
+
+def check_tasks(recipe: Recipe, data: Prepared) -> None:
+    """Refuse task names that are a slip: neither this data's nor shipped (one recipe serves data that lacks some)."""
+    known = {*data.tasks, *(path.stem for path in TASKS.glob("*.yaml"))}
+    for field, named in (("weights", recipe.weights), ("shares", recipe.shares)):
+        if odd := sorted(set(named) - known):
+            raise UserError(
+                f"{data.name} has no task {odd[0]!r}",
+                where=f"recipe {recipe.name}, {field}",
+                cure=f"its tasks are: {', '.join(data.tasks)}",
+            )
 
 
 def mixture_options(recipe: Recipe) -> MixtureOptions:
@@ -237,52 +247,3 @@ def _steps(
         facts = asdict(found)
     _write(record, facts)
     return facts["steps"], facts
-
-
-def export(
-    trainer: SharedContextTrainer,
-    data: Prepared,
-    recipe: Recipe,
-    layout: Any,
-    out: Path,
-    facts: dict[str, Any],
-) -> Path:
-    """The adapter folder, written whole: safetensors weights, PEFT's config, the card, a README."""
-    history = trainer.state.log_history
-    last = next((h for h in reversed(history) if "eval_loss" in h), {})
-    card = AdapterCard(
-        base={"name": recipe.base, "fingerprint": fingerprint(recipe.base)},
-        dtype=recipe.dtype,
-        pack=data.reading.pack,
-        tasks=[json.loads(json.dumps(asdict(task))) for task in data.tasks.values()],
-        history={"tokens": recipe.history_tokens, "policy": "all"},
-        regime=recipe.regime,
-        data={"name": data.name, "train_end": data.train_end, "prompts": prompts_hash(layout)},
-        training={
-            **facts,
-            "recipe": json.loads(json.dumps(asdict(recipe))),
-            "tokens": trainer._total_train_tokens,
-            "log": [h for h in history if "loss" in h or "eval_loss" in h],
-            "versions": {m.__name__: m.__version__ for m in (torch, transformers, trl, peft)},
-            "machine": platform.processor() or platform.machine(),
-        },
-        metrics={k.removeprefix("eval_"): v for k, v in last.items() if k.startswith("eval_loss")},
-    )
-    with written_whole(out / ADAPTER) as part:
-        trainer.model.save_pretrained(part, safe_serialization=True)
-        card.save(part)
-        (part / "README.md").write_text(_model_card(card))
-    return out / ADAPTER
-
-
-def _model_card(card: AdapterCard) -> str:
-    tasks = ", ".join(task["name"] for task in card.tasks)
-    losses = "\n".join(f"| {name} | {value:.4f} |" for name, value in card.metrics.items())
-    return (
-        "# genrec adapter\n\n"
-        f"A LoRA adapter for `{card.base['name']}`, trained on `{card.data['name']}` for: {tasks}.\n"
-        f"{card.training['steps']:,} steps, seed {card.training['recipe']['seed']}; statistics: {card.regime}; history "
-        f"window: {card.history['tokens']} tokens. `genrec.json` holds the rest: prompts, recipe, learning curve, "
-        f"calibration.\n\n| validation | value |\n|---|---|\n{losses}\n\n"
-        "Probabilities are read from token logits and hold for prompts written by genrec's layout only.\n"
-    )
