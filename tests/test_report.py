@@ -61,6 +61,12 @@ def test_markdown_is_what_a_reader_expects() -> None:
     assert "- trees minus means, auc: +0.0200 (+0.0100 to +0.0300), wins" in text
 
 
+def test_a_pair_without_an_interval_is_shown_without_one() -> None:
+    alone = result(paired=[{**PAIR, "low": None, "high": None, "wins": False}])
+    assert "+0.0200 (- to -), no win" in markdown([alone])
+    assert "<td>- to -</td>" in page([alone])
+
+
 def test_a_sample_is_called_one_and_says_how_it_was_drawn() -> None:
     users, rows = (result(sampled=True, sampled_of=10_000, sampled_by=by) for by in ("users", "rows"))
     assert ", a sample of 10,000 by whole users." in markdown([users])

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from eval.report.table import SEED, WORDS, Group, Result, about, between, figure, groups, seed_figures
+from eval.report.table import SEED, WORDS, Group, Result, about, between, figure, groups, seed_figures, signed
 
 FOOT = """Intervals: 95%, bootstrap over users. accuracy: threshold .5; accuracy*: the best one of the valid split.
 ECE: 15 bins of equal mass. PCOC: predicted over observed. Calibrated: a line in log-odds, fitted on the valid split.
@@ -55,7 +55,7 @@ def _paired(group: Group) -> list[str]:
     for result in group.sorted():
         for pair in result["paired"]:
             who = f"{_safe(result['model'])} minus {_safe(pair['against'])}, {pair['metric']}"
-            spread = f"{pair['difference']:+.4f} ({pair['low']:+.4f} to {pair['high']:+.4f})"
+            spread = f"{signed(pair['difference'])} ({signed(pair['low'])} to {signed(pair['high'])})"
             lines.append(f"- {who}: {spread}, {'wins' if pair['wins'] else 'no win'}")
     return lines
 

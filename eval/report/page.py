@@ -47,6 +47,7 @@ def page(
         words=WORDS,
         figure=table.figure,
         between=table.between,
+        signed=table.signed,
     )
 
 

@@ -92,6 +92,11 @@ def between(metric: Mapping[str, Any] | None) -> str:
     return "" if low is None or high is None else f"{low:.3f}–{high:.3f}"
 
 
+def signed(value: float | None) -> str:
+    """Four digits with their sign, "-" where there is no value, as with the interval of a single user."""
+    return "-" if value is None else f"{value:+.4f}"
+
+
 def about(group: Group) -> str:
     """One sentence on what was measured."""
     first = group.results[0]
@@ -102,9 +107,15 @@ def about(group: Group) -> str:
         else ""
     )
     return (
-        f"{group.split} split, {group.regime} statistics: {first['n']:,} examples of {first['n_users']:,} users"
-        f"{share}{sampled}."
+        f"{group.split} split{_protocol(first)}, {group.regime} statistics: "
+        f"{first['n']:,} examples of {first['n_users']:,} users{share}{sampled}."
     )
+
+
+def _protocol(result: Result) -> str:
+    """Named where it is not the usual one."""
+    name = result.get("protocol", "time")
+    return f" of {name}" if name not in ("", "time") else ""
 
 
 def _sample(result: Result) -> str:
