@@ -2,14 +2,30 @@
 
 import argparse
 
+from eval.protocols import PROTOCOLS
 from genrec.command import Command
 
-ABOUT = """\
+
+def _protocols() -> str:
+    return "\n".join(
+        f"  {name:15} {protocol.about}\n{'':18}genrec data prepare SOURCE {protocol.options}"
+        for name, protocol in PROTOCOLS.items()
+    )
+
+
+ABOUT = f"""\
 Measure an adapter on the test split of its data: beside the untrained model and the baselines, which get the same
 examples, the same history and the same statistics; with intervals by bootstrap over users and paired tests.
 
 Calibration and thresholds are chosen on the validation split; the calibration is stored with the adapter. One JSON a
-model and task, report.md, report.json and report.html are written to OUT. Run it again after a kill: it continues."""
+model and task, report.md, report.json and report.html are written to OUT. Run it again after a kill: it continues.
+
+The model that a team has today takes part by its predictions: a CSV or Parquet file with the columns task, user_id,
+item_id, ts and p, for the valid and test examples of prepared/examples.parquet.
+
+Protocols (--protocol) are splits; the data is prepared so, and the adapter trained on it:
+
+{_protocols()}"""
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +40,16 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--list-rows", type=int, default=500, help="sample this many next items; 0 for all (%(default)s)"
+    )
+    parser.add_argument(
+        "--protocol", choices=tuple(PROTOCOLS), help="refuse data that is split otherwise (see above)"
+    )
+    parser.add_argument(
+        "--predictions",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="another model's predictions, called as the file is; may be repeated",
     )
     parser.add_argument(
         "--regime",
@@ -61,6 +87,8 @@ def _run(args: argparse.Namespace) -> int:
         rows=args.rows,
         list_rows=args.list_rows or None,
         regime=args.regime or "",
+        protocol=args.protocol or "",
+        predictions=tuple(Path(file) for file in args.predictions),
         baselines=not args.no_baselines,
         untrained=not args.no_untrained,
         without_stats=args.without_statistics,
@@ -83,6 +111,7 @@ evaluate = Command(
     examples=[
         "genrec eval",
         "genrec eval --rows 2000 --tasks click,convert",
+        "genrec eval --predictions today.csv",
         "genrec eval --regime frozen --without-statistics",
     ],
 )

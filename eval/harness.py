@@ -20,6 +20,7 @@ from eval.answers import CHAIN, CTCVR, asked, chained, scored
 from eval.calibrated import Line, apply_line, fit_chain_line, fit_line
 from eval.cost import cost
 from eval.measures import compare
+from eval.protocols import protocol_of
 from eval.recommender import Recommender
 from eval.sampling import Sample, draw
 from eval.store import Store, write_whole
@@ -139,6 +140,7 @@ def _about(
         "data": data.name,
         "split": ask.split,
         "split_by": dict(data.reading.split),
+        "protocol": protocol_of(data),
         "regime": ask.regime,
         "model": recommender.name,
         "seed": ask.seed,

@@ -1,45 +1,97 @@
 """Named ways to split a data set, as the papers and the users of one do it."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from genrec.dataset import Prepared, prepare
 from genrec.errors import UserError
-from genrec.reading import Loaded
 
-PROTOCOLS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+if TYPE_CHECKING:  # --help names the protocols, and loads nothing heavy
+    from genrec.dataset import Prepared
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """split: as genrec.splits reads it. about: who is judged, and who does it so. options: of `genrec data prepare`."""
+
+    split: Mapping[str, Any]
+    about: str
+    options: str
+
+
+PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
     {
-        # all of training before all of validation before all of the test: what a running service meets
-        "time": {"by": "time", "fractions": [0.8, 0.1, 0.1]},
-        # each user's last example tests, the one before it chooses (Kang and McAuley, SASRec, ICDM 2018; Sun et al.,
-        # BERT4Rec, CIKM 2019); other users' later events are in training
-        "leave-last-out": {"by": "last"},
-        # users no part of whose history was trained on: fold 0 of k tests, the next one chooses
-        "five-fold": {"by": "users", "folds": 5, "fold": 0},
-        "ten-fold": {"by": "users", "folds": 10, "fold": 0},
+        "time": Protocol(
+            {"by": "time"},
+            "the last tenth of time, the tenth before it chooses: what a running service meets",
+            "--split time",
+        ),
+        "leave-last-out": Protocol(
+            {"by": "last"},
+            "each user's last example, the one before it chooses (SASRec 2018, BERT4Rec 2019)",
+            "--split last",
+        ),
+        "five-fold": Protocol(
+            {"by": "users", "folds": 5},
+            "a fifth of the users, none of them trained on, another fifth chooses",
+            "--split users --folds 5",
+        ),
+        "ten-fold": Protocol(
+            {"by": "users", "folds": 10},
+            "a tenth of the users, none of them trained on, another tenth chooses",
+            "--split users --folds 10",
+        ),
     }
 )
 
 
-def resplit(data: Prepared, protocol: str, fold: int = 0) -> Prepared:
+def protocol_of(data: "Prepared") -> str:
+    """The protocol that a data set is split by, whichever its fold; "" if by none of these."""
+    from genrec.splits import whole
+
+    now = {**whole(data.reading.split), "fold": 0}
+    same = [name for name, known in PROTOCOLS.items() if {**whole(known.split), "fold": 0} == now]
+    return same[0] if same else ""
+
+
+def require(data: "Prepared", protocol: str, trained_on: Mapping[str, Any]) -> None:
+    """Raises UserError, with the commands to run, where a data set is not split by this protocol, or the adapter was
+    trained on another one: it has then seen some of what it would be judged on. trained_on: AdapterCard.data."""
+    found = protocol_of(data)
+    if found == protocol and trained_on["name"] == data.name:
+        return
+    from genrec.sources import names
+    from genrec.splits import another
+
+    source = data.name if data.name in names() else "SOURCE"
+    name = another(data.reading, PROTOCOLS[protocol].split).name
+    raise UserError(
+        f"{protocol} needs another split than {found or data.reading.split.get('by', 'time')}"
+        if found != protocol
+        else f"The adapter was trained on {trained_on['name']}",
+        where=data.name,
+        cure=f"prepare and train it so: `genrec data prepare {source} {PROTOCOLS[protocol].options}`, "
+        f"`genrec train data/{name}`, `genrec eval --protocol {protocol}`",
+    )
+
+
+def resplit(data: "Prepared", protocol: str, fold: int = 0) -> "Prepared":
     """The same tables and tasks under another protocol; points and statistics are made anew, frozen ones to the new
     end of training. fold: which of the k folds tests, for the protocols that have them.
 
     Raises UserError for an unknown protocol or fold, and for a data set whose split was given with it.
     """
+    from genrec.dataset import prepare
+    from genrec.reading import Loaded
+    from genrec.splits import another
+
     if protocol not in PROTOCOLS:
         raise UserError(f"No protocol {protocol!r}", cure=f"use one of: {', '.join(PROTOCOLS)}")
-    split = dict(PROTOCOLS[protocol])
-    if data.reading.split.get("by") == "given":
-        raise UserError(
-            "This data set's split was given with it", where=data.name, cure="evaluate it as it is"
-        )
-    if fold and not 0 <= fold < split.get("folds", 1):
-        raise UserError(
-            f"No fold {fold}", where=protocol, cure=f"there are {split.get('folds', 1)}, counted from 0"
-        )
-    if "folds" in split:
+    split = dict(PROTOCOLS[protocol].split)
+    folds = split.get("folds", 1)
+    if not 0 <= fold < folds:
+        raise UserError(f"No fold {fold}", where=protocol, cure=f"there are {folds}, counted from 0")
+    if folds > 1:
         split["fold"] = fold
-    return prepare(Loaded(data.tables, replace(data.reading, split=split), []), data.tasks)
+    return prepare(Loaded(data.tables, another(data.reading, split), []), data.tasks)

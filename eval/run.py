@@ -8,9 +8,12 @@ from typing import Any
 
 from eval import harness
 from eval.answers import CTCVR, asked
+from eval.baselines.file import FilePredictions
 from eval.harness import Ask, Evaluation
 from eval.lineup import lineup
 from eval.ours import Genrec
+from eval.predictions import read_files, those_for
+from eval.protocols import require
 from eval.recommender import Recommender
 from eval.report import write_report
 from eval.results_file import write_result
@@ -28,13 +31,15 @@ OURS, UNTRAINED, WITHOUT = "genrec", "genrec untrained", "genrec without statist
 @dataclass(frozen=True)
 class Options:
     """rows: test examples sampled per task (None: all); list_rows: those of the next item, which cost a catalog search
-    each. regime: of the statistics, "" for the adapter's own. ask: measure wordings kept out of
-    training. quick: small searches for the baselines."""
+    each. regime: of the statistics, "" for the adapter's own. protocol: that the data must be split by. predictions:
+    files of other models. ask: measure wordings kept out of training. quick: small searches for the baselines."""
 
     tasks: tuple[str, ...] = ()
     rows: int | None = None
     list_rows: int | None = 500
     regime: str = ""
+    protocol: str = ""
+    predictions: tuple[Path, ...] = ()
     baselines: bool = True
     untrained: bool = True
     without_stats: bool = False
@@ -45,9 +50,8 @@ class Options:
 
 def evaluate(adapter: Path, data: Prepared, options: Options, out: Path) -> list[dict[str, Any]]:
     """Measure, write one JSON a model and task, the reports, and the calibration into the adapter's card."""
+    tasks, files = _checked(AdapterCard.load(adapter), data, options)
     served = open_adapter(adapter, data, regime=options.regime)
-    if unknown := set(options.tasks) - set(harness.tasks(data)):
-        raise UserError(f"No task {min(unknown)!r}", cure=f"use one of: {', '.join(harness.tasks(data))}")
     options = replace(options, regime=options.regime or served.card.regime)
     if options.regime != served.card.regime:
         print(
@@ -65,8 +69,8 @@ def evaluate(adapter: Path, data: Prepared, options: Options, out: Path) -> list
     store = Store(out / "answers")
     results: list[dict[str, Any]] = []
     calibration: dict[str, Any] = {}
-    for task in options.tasks or measurable(data):
-        done = _task(task, contestants, data, options, store)
+    for task in tasks:
+        done = _task(task, [*contestants, *those_for(task, files, data)], data, options, store)
         for evaluation in done[1:]:
             pairs = harness.compare(done[0].answers, evaluation.answers)
             done[0].result["paired"] += [{"against": evaluation.result["model"], **pair} for pair in pairs]
@@ -80,6 +84,23 @@ def evaluate(adapter: Path, data: Prepared, options: Options, out: Path) -> list
     _into_card(adapter, calibration, worth)
     write_report(results, out, learning=learning(served.card), title=f"genrec on {data.name}", ours=[OURS])
     return results
+
+
+def _checked(
+    card: AdapterCard, data: Prepared, options: Options
+) -> tuple[Sequence[str], list[FilePredictions]]:
+    """The tasks to measure and the files that take part; all that can be refused is, before a model is loaded."""
+    if unknown := set(options.tasks) - set(harness.tasks(data)):
+        raise UserError(f"No task {min(unknown)!r}", cure=f"use one of: {', '.join(harness.tasks(data))}")
+    if options.protocol:
+        require(data, options.protocol, card.data)
+    elif (card.data["name"], card.data["train_end"]) != (data.name, data.train_end):
+        print(f"the adapter was trained on {card.data['name']}: it may have seen what it is judged on here")
+    tasks = options.tasks or measurable(data)
+    taken = {OURS, UNTRAINED, WITHOUT}
+    if options.predictions and options.baselines:
+        taken |= {make().name for task in tasks for make in lineup(data, task)}
+    return tasks, read_files(options.predictions, data, tasks, taken)
 
 
 def measurable(data: Prepared) -> list[str]:

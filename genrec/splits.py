@@ -1,6 +1,8 @@
 """Which examples train, choose and judge. An example whose window runs past the end of its split is censored."""
 
 from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -9,8 +11,33 @@ import pandas as pd
 from genrec.durations import DAY
 from genrec.errors import UserError
 from genrec.labels import hash_share
+from genrec.reading import Reading
 
 NAMES = ("train", "valid", "test")
+WAYS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {"time": {"fractions": (0.8, 0.1, 0.1)}, "last": {}, "users": {"folds": 10, "fold": 0}}
+)  # that any log can be split, with what is meant where a split does not say it
+
+
+def whole(split: Mapping[str, Any]) -> dict[str, Any]:
+    """A split with all that it leaves unsaid."""
+    by = split.get("by", "time")
+    said = {"by": by, **WAYS.get(by, {}), **split}
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in said.items()}
+
+
+def another(reading: Reading, split: Mapping[str, Any]) -> Reading:
+    """A reading with another split, and a name that says so, as an adapter belongs to one split; itself if it has that
+    split already. Raises UserError where the split was given with the data."""
+    now, wanted = whole(reading.split), whole(split)
+    if now == wanted:
+        return reading
+    if now["by"] == "given":
+        raise UserError(
+            "This data set's split was given with it", where=reading.name, cure="take it as it is"
+        )
+    way = f"fold-{wanted['fold']}-of-{wanted['folds']}" if wanted["by"] == "users" else wanted["by"]
+    return replace(reading, name=f"{reading.name}-{way}", split=wanted)
 
 
 def assign(examples: pd.DataFrame, split: Mapping[str, Any], end: int) -> tuple[np.ndarray, int]:
@@ -23,13 +50,14 @@ def assign(examples: pd.DataFrame, split: Mapping[str, Any], end: int) -> tuple[
         raise UserError(
             "The log answers none of the tasks", cure="name tasks in the reading whose events the log has"
         )
-    by = split.get("by", "time")
+    split = whole(split)
+    by = split["by"]
     if by == "time":
-        return _by_time(examples, split.get("fractions", (0.8, 0.1, 0.1)), end)
+        return _by_time(examples, split["fractions"], end)
     if by == "last":
         return _by_last(examples, end)
     if by == "users":
-        return _by_users(examples, int(split.get("folds", 10)), int(split.get("fold", 0)), end)
+        return _by_users(examples, int(split["folds"]), int(split["fold"]), end)
     if by == "given":
         return _as_given(examples, end)
     raise UserError(

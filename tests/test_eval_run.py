@@ -98,6 +98,49 @@ def test_the_regime_is_the_adapters_own_unless_it_is_named(
     assert ("return" in AdapterCard.load(adapter).calibration) is not bool(chosen)
 
 
+def test_a_file_of_predictions_takes_part_and_is_paired(
+    place: Path,
+    data: Prepared,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(place)
+    asked = data.examples[data.examples.split.isin(("valid", "test")) & (data.examples.task == "click")]
+    theirs = asked[["task", "user_id", "item_id", "ts"]].assign(p=0.1 + 0.8 * asked.label)
+    theirs.to_csv(tmp_path / "today.csv", index=False)
+    adapter = tmp_path / "adapter"
+    shutil.copytree(newest_adapter(place / "runs"), adapter)
+    command = [
+        "eval",
+        "--adapter",
+        str(adapter),
+        "--rows",
+        "60",
+        "--no-untrained",
+        "--no-ask",
+        "--no-baselines",
+    ]
+    command += [
+        "--tasks",
+        "click,return",
+        "--out",
+        str(tmp_path),
+        "--predictions",
+        str(tmp_path / "today.csv"),
+    ]
+    assert main(command) == 0
+    click, there = (
+        json.loads((tmp_path / f"simulator-click-{m}.json").read_text()) for m in ("genrec", "today")
+    )
+    assert there["metrics"]["auc"]["value"] == 1.0
+    assert {pair["against"] for pair in click["paired"]} == {"today"}
+    assert (there["n"], there["unscored"]) == (click["n"], 0)
+    assert "return: today does not take part" in capsys.readouterr().out
+    assert main([*command, "--protocol", "leave-last-out"]) == 2
+    assert "genrec data prepare simulator --split last" in capsys.readouterr().err
+
+
 def test_the_chain_holds_for_calibrated_answers(evaluated: Path, data: Prepared) -> None:
     served = open_adapter(evaluated.parent / "adapter", data)
     rows = [

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from small_shop import shop
 
-from eval import protocols, results_file
+from eval import results_file
 from eval.answers import CTCVR, answer, as_task, asked
 from eval.baselines.prior import Prior
 from eval.harness import Ask, compare, evaluate, tasks
@@ -304,26 +304,6 @@ class TestStore:
         users = [set(shop().examples.user_id.iloc[part]) for part in parts]
         assert sum(map(len, users)) == len(set.union(*users))
         assert sorted(np.concatenate(parts)) == rows.tolist()
-
-
-class TestProtocols:
-    @pytest.mark.parametrize("protocol", [*protocols.PROTOCOLS])
-    def test_every_preset_splits(self, protocol: str) -> None:
-        data = protocols.resplit(shop(), protocol)
-        assert {"train", "valid", "test"} <= set(data.examples.split)
-        assert data.rows("click", "test").size
-
-    def test_folds_test_every_user_once(self) -> None:
-        folds = [protocols.resplit(shop(), "five-fold", fold) for fold in range(5)]
-        tested = [set(d.examples.user_id.iloc[d.rows("click", "test")]) for d in folds]
-        assert set.union(*tested) == set(shop().examples.user_id[shop().examples.task == "click"])
-        assert sum(map(len, tested)) == len(set.union(*tested))
-
-    def test_refuses_what_is_not_there(self) -> None:
-        with pytest.raises(UserError, match="No protocol"):
-            protocols.resplit(shop(), "random")
-        with pytest.raises(UserError, match="No fold 5"):
-            protocols.resplit(shop(), "five-fold", 5)
 
 
 def test_tasks_are_those_of_the_data_and_the_chain() -> None:

@@ -2,10 +2,13 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from genrec.command import Command, group
 from genrec.errors import UserError
+
+if TYPE_CHECKING:  # --help loads nothing heavy
+    from genrec.reading import Reading
 
 TASKS = "genrec.tasks"  # entry points that name a folder of task files: where a reading's tasks are looked up
 
@@ -69,6 +72,14 @@ def _prepare_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="a folder of task files of your own: all of them join; may be repeated",
     )
+    parser.add_argument(
+        "--split",
+        choices=("time", "last", "users"),
+        help="split it another way than the source does: by time 8:1:1, each user's last examples, or folds of "
+        "users; NAME then says so",
+    )
+    parser.add_argument("--folds", type=int, help="of --split users (10)")
+    parser.add_argument("--fold", type=int, help="which of them tests; the next one chooses (0)")
     parser.add_argument("--out", metavar="DIR", type=Path, help="where to write (default: data/NAME)")
 
 
@@ -79,6 +90,7 @@ def _prepare(args: argparse.Namespace) -> int:
     from genrec.tasks import load_tasks
 
     loaded = load_source(args.source, args.path, **_options(args))
+    loaded = loaded._replace(reading=_split(args, loaded.reading))
     tasks = load_tasks(task_folders(), loaded.reading.tasks, loaded.reading.labels, own=args.tasks)
     data = prepare(loaded, tasks)
     out = args.out or Path("data") / data.name
@@ -86,6 +98,16 @@ def _prepare(args: argparse.Namespace) -> int:
     print(summary(data, loaded.repairs))
     print(f"\nwritten to {out}")
     return 0
+
+
+def _split(args: argparse.Namespace, reading: "Reading") -> "Reading":
+    """The reading as it is split here."""
+    from genrec.splits import another
+
+    folds = {name: value for name in ("folds", "fold") if (value := getattr(args, name)) is not None}
+    if folds and args.split != "users":
+        raise UserError(f"--{min(folds)} is of folds of users", cure="add --split users")
+    return another(reading, {"by": args.split, **folds}) if args.split else reading
 
 
 def _options(args: argparse.Namespace) -> dict[str, Any]:
@@ -113,13 +135,14 @@ PREPARE = Command(
     help="from a source, or files of your own, to a data set that train and eval read",
     add_arguments=_prepare_arguments,
     run=_prepare,
-    about="Read a source into three tables, derive every task's labels as each becomes known, split by time, write.\n"
+    about="Read a source into three tables, derive every task's labels as each becomes known, split, write.\n"
     "Says what was kept, repaired, dropped and censored (its outcome lies past the end of its split).\n\n"
     "Sources: movielens-100k and cdnow are fetched and simulator is made up; movielens-1m, amazon-2018 and\n"
     "amazon-2023 read a folder that you downloaded; files reads your own .csv, .jsonl or .parquet.",
     examples=(
         "genrec data prepare movielens-100k",
         "genrec data prepare files shop/ --mapping shop.yaml --tasks my-tasks/",
+        "genrec data prepare movielens-100k --split last",
         "genrec data prepare simulator --set users=200 --set seed=1 --out data/small-shop",
     ),
 )
