@@ -11,8 +11,8 @@ import pytest
 from eval.report import write_report
 from eval.report.charts import Axis, Dot, Series, bar_chart, interval_chart, line_chart, number
 from eval.report.markdown import markdown
-from eval.report.page import page, smoothed
-from eval.report.table import groups
+from eval.report.page import learning_charts, page, smoothed
+from eval.report.table import groups, origins, seed_figures, verdict
 from genrec.errors import UserError
 
 HOSTILE = "<script>alert(1)</script> | {{ 7 * 7 }}"
@@ -52,19 +52,85 @@ def test_markdown_is_what_a_reader_expects() -> None:
     assert text.startswith(
         "# Films\n\n## click on films\n\ntest split, running statistics: 1,000 examples of 50 users, 40.0% yes.\n"
     )
-    assert [line for line in text.splitlines() if line.startswith("|")] == [
+    assert [line for line in text.splitlines() if line.startswith("|")][:4] == [
         "| model | AUC | log loss | Brier/MSE | accuracy | unscored |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
         "| trees | **0.7500** (0.730–0.770) | **0.6000** (0.580–0.620) | **0.2100** | **0.7000** | 0 |",
         "| means | 0.7000 (0.680–0.720) | **0.6000** (0.580–0.620) | **0.2100** | **0.7000** | 0 |",
     ]
-    assert "- trees minus means, auc: +0.0200 (+0.0100 to +0.0300), wins" in text
+    assert "\n| trees | means | +0.0200 (+0.0100 to +0.0300) wins |\n" in text
+    assert text.endswith("\n    genrec eval\n")
 
 
 def test_a_pair_without_an_interval_is_shown_without_one() -> None:
     alone = result(paired=[{**PAIR, "low": None, "high": None, "wins": False}])
-    assert "+0.0200 (- to -), no win" in markdown([alone])
-    assert "<td>- to -</td>" in page([alone])
+    assert "+0.0200 (- to -) undecided" in markdown([alone])
+    assert "<small>- to -</small>" in page([alone])
+
+
+@pytest.mark.parametrize(
+    ("metric_of", "low", "high", "said"),
+    [
+        ("auc", 0.01, 0.03, "wins"),
+        ("auc", -0.01, 0.03, "undecided"),
+        ("auc", -0.03, -0.01, "loses"),
+        ("log_loss", -0.03, -0.01, "wins"),
+        ("log_loss", 0.01, 0.03, "loses"),
+        ("ndcg@10", -0.03, 0.0, "undecided"),
+    ],
+)
+def test_who_is_behind_is_said_to_lose(metric_of: str, low: float, high: float, said: str) -> None:
+    pair = {**PAIR, "metric": metric_of, "low": low, "high": high, "wins": said == "wins"}
+    assert verdict(pair) == said
+    assert f") {said} |" in markdown([result(paired=[pair])])
+    assert f'<span class="{said}">{said}</span>' in page([result(paired=[pair])])
+
+
+def test_seeds_of_one_model_stand_apart() -> None:
+    both = [
+        result(auc=0.7, seed=n, metrics={"auc": metric(0.7 + n), "accuracy": metric(0.7)}) for n in (0, 1)
+    ]
+    text, html = markdown([*both, result("means")]), page([*both, result("means")])
+    for name in ("trees, seed 0", "trees, seed 1"):
+        assert f"\n| {name} |" in text
+        assert f"<td>{name}</td>" in html
+    assert "\n| means |" in text
+    rows = seed_figures([*both, *(result(task="convert", seed=n) for n in (0, 1))])
+    assert [row["name"] for row in rows] == ["trees, seed 0", "trees, seed 1"]
+
+
+def test_results_of_other_examples_are_not_called_the_same() -> None:
+    text = markdown([result(), result("means", n=500)])
+    assert "500 to 1,000 examples, not the same for all" in text
+
+
+def test_a_command_stands_once_with_all_that_it_made() -> None:
+    made = origins([result(), result("means", "convert"), result("other", command="genrec eval --seed 1")])
+    assert [origin.command for origin in made] == ["genrec eval", "genrec eval --seed 1"]
+    assert made[0].models == {
+        "click on films, test, running": ["trees"], "convert on films, test, running": ["means"],
+    }  # fmt: skip
+    html = page([result(), result("means", "convert")])
+    assert html.count("<pre>genrec eval</pre>") == 1
+    assert "<details" not in html  # paper cannot open them
+
+
+def test_the_contents_say_no_more_than_tells_sections_apart() -> None:
+    assert ">click</a>" in page([result(), result(task="convert")])
+    both = page([result(), result(regime="frozen")])
+    assert ">click, running</a>" in both
+    assert ">click, frozen</a>" in both
+
+
+def test_ours_has_one_colour_wherever_it_stands() -> None:
+    html = page([result("ours", auc=0.6), result("trees", auc=0.8)], ours=["ours"])
+    legend = html[html.index("<h3>ROC") :]
+    assert legend.index('class="key c0"></i>ours') < legend.index('class="key c1"></i>trees')
+
+
+def test_each_tasks_loss_has_an_axis_of_its_own() -> None:
+    assert [name for name, _ in learning_charts(LEARNING)] == ["click", "next"]
+    assert learning_charts([]) == []
 
 
 def test_a_sample_is_called_one_and_says_how_it_was_drawn() -> None:
@@ -146,7 +212,7 @@ def test_the_page_draws_every_kind_of_figure(html: str) -> None:
         "ROC",
         "Learning",
         "Cost",
-        "Runs",
+        "Commands",
     ):
         assert heading in html
     assert "The seed's four figures" in html.replace("&#39;", "'")
@@ -168,7 +234,9 @@ def test_charts_put_points_where_they_belong() -> None:
 def test_charts_of_one_value_and_of_equal_values_are_drawn() -> None:
     assert "<circle" in interval_chart([Dot("a", 0.5, None, None)], "AUC")
     assert "<circle" in interval_chart([Dot("a", 0.5, 0.5, 0.5), Dot("b", 0.5, 0.5, 0.5)], "AUC")
-    assert "<rect" in bar_chart([Dot("a", 1000.0, None, None)], "a second")
+    bars = bar_chart([Dot("a", 2000.0, None, None), Dot("b", 2e5, None, None)], "a second")
+    assert bars.count("<rect") == 2
+    assert [tick in bars for tick in (">1k<", ">10k<", ">100k<", ">1M<")] == [True] * 4
 
 
 def test_numbers_are_short() -> None:

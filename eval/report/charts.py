@@ -100,14 +100,14 @@ class Dot:
     ours: bool = False
 
 
-def interval_chart(dots: Sequence[Dot], label: str, width: int = 530) -> Markup:
-    """A row for each model: its value and its 95% interval."""
-    row, top, bottom, left, right = 24, 6, 40, 200, 64
-    height, wide = top + bottom + row * len(dots), width - left - right
+def interval_chart(dots: Sequence[Dot], label: str, wide: int = 240) -> Markup:
+    """A row for each model: its value and its 95% interval. wide: of the axis; the names take what they need."""
+    row, top, bottom, left, right = 24, 6, 40, _room(dots), 64
+    height, width = top + bottom + row * len(dots), left + wide + right
     ends = [end for dot in dots for end in (dot.value, dot.low, dot.high) if end is not None]
     axis = spanning(label, ends)
     parts = [_open(width, height, label)]
-    for tick in axis.ticks(max(2, wide // 50)):
+    for tick in axis.ticks(max(2, wide // 40)):
         px = left + axis.at(tick, wide)
         parts.append(f'<line class="grid" x1="{px:.1f}" y1="{top}" x2="{px:.1f}" y2="{height - bottom}"/>')
         parts.append(_text(px, height - bottom + 15, number(tick), "tick", "middle"))
@@ -127,17 +127,17 @@ def interval_chart(dots: Sequence[Dot], label: str, width: int = 530) -> Markup:
     return Markup("".join([*parts, "</svg>"]))
 
 
-def bar_chart(bars: Sequence[Dot], label: str, width: int = 530) -> Markup:
+def bar_chart(bars: Sequence[Dot], label: str, wide: int = 260) -> Markup:
     """A bar for each positive value, on a logarithmic scale."""
-    row, top, bottom, left, right = 24, 6, 40, 200, 64
-    height, wide = top + bottom + row * len(bars), width - left - right
+    row, top, bottom, left, right = 24, 6, 40, _room(bars), 64
+    height, width = top + bottom + row * len(bars), left + wide + right
     logs = [math.log10(bar.value) for bar in bars]
     axis = Axis(label, math.floor(min(logs) - 1e-9), max(math.ceil(max(logs)), math.floor(min(logs)) + 1))
     parts = [_open(width, height, label)]
     for power in range(int(axis.low), int(axis.high) + 1):
         px = left + axis.at(power, wide)
         parts.append(f'<line class="grid" x1="{px:.1f}" y1="{top}" x2="{px:.1f}" y2="{height - bottom}"/>')
-        parts.append(_text(px, height - bottom + 15, number(10.0**power), "tick", "middle"))
+        parts.append(_text(px, height - bottom + 15, _power(power), "tick", "middle"))
     for place, bar in enumerate(bars):
         py, kind = top + row * (place + 0.5), "ours" if bar.ours else "theirs"
         long = axis.at(logs[place], wide)
@@ -153,6 +153,18 @@ def number(value: float) -> str:
     if abs(value) >= 1e6:
         return f"{value / 1e6:g}M"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.6g}" if abs(value) > 1e-9 else "0"
+
+
+def _power(exponent: int) -> str:
+    """Ten to it, short enough to stand beside the next: 0.1, 10, 100k, 1M."""
+    if exponent < 3:
+        return number(10.0**exponent)
+    return f"{10 ** (exponent % 3)}{'kMGT'[exponent // 3 - 1]}"
+
+
+def _room(rows: Sequence[Dot]) -> int:
+    """Pixels for the longest name, set bold."""
+    return 24 + round(7.4 * max(len(_short(row.name)) for row in rows))
 
 
 def _open(width: int, height: int, label: str) -> str:

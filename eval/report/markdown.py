@@ -1,12 +1,24 @@
 """Results as Markdown tables, to paste into a README or an issue."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from eval.report.table import SEED, WORDS, Group, Result, about, between, figure, groups, seed_figures, signed
-
-FOOT = """Intervals: 95%, bootstrap over users. accuracy: threshold .5; accuracy*: the best one of the valid split.
-ECE: 15 bins of equal mass. PCOC: predicted over observed. Calibrated: a line in log-odds, fitted on the valid split.
-"""
+from eval.report.table import (
+    FOOT,
+    SEED,
+    WORDS,
+    Group,
+    Result,
+    about,
+    between,
+    figure,
+    groups,
+    origins,
+    pairings,
+    seed_figures,
+    signed,
+    verdict,
+)
 
 
 def markdown(results: Sequence[Result], title: str = "Results") -> str:
@@ -18,7 +30,8 @@ def markdown(results: Sequence[Result], title: str = "Results") -> str:
             parts.append("\n".join(lines) + "\n")
     if seed := seed_figures(results):
         parts.append("## The seed's four figures\n\n" + _seed(seed) + "\n")
-    parts.append(FOOT)
+    parts.append(f"{FOOT}\n")
+    parts += [f"    {origin.command}\n" for origin in origins(results)]
     return "\n".join(parts)
 
 
@@ -37,7 +50,7 @@ def _table(group: Group) -> str:
         if calibrated:
             after = result.get("calibrated", {}).get("metrics", {})
             cells += [figure(after.get("log_loss")), figure(after.get("ece"))]
-        rows.append([_safe(result["model"]), *cells, f"{result['unscored']:,}"])
+        rows.append([_safe(group.name(result)), *cells, f"{result['unscored']:,}"])
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
@@ -51,13 +64,23 @@ def _cell(group: Group, result: Result, column: str) -> str:
 
 
 def _paired(group: Group) -> list[str]:
-    lines = []
-    for result in group.sorted():
-        for pair in result["paired"]:
-            who = f"{_safe(result['model'])} minus {_safe(pair['against'])}, {pair['metric']}"
-            spread = f"{signed(pair['difference'])} ({signed(pair['low'])} to {signed(pair['high'])})"
-            lines.append(f"- {who}: {spread}, {'wins' if pair['wins'] else 'no win'}")
+    found = pairings(group)
+    if not found:
+        return []
+    metrics = list(dict.fromkeys(name for pairing in found for name in pairing.pairs))
+    lines = [
+        "| " + " | ".join(["model", "minus", *(WORDS[name] for name in metrics)]) + " |",
+        "|---" * (2 + len(metrics)) + "|",
+    ]
+    for pairing in found:
+        cells = [_pair(pairing.pairs[name]) if name in pairing.pairs else "" for name in metrics]
+        lines.append("| " + " | ".join([_safe(pairing.name), _safe(pairing.against), *cells]) + " |")
     return lines
+
+
+def _pair(pair: Mapping[str, Any]) -> str:
+    spread = f"{signed(pair['difference'])} ({signed(pair['low'])} to {signed(pair['high'])})"
+    return f"{spread} {verdict(pair)}"
 
 
 def _seed(rows: Sequence[dict[str, object]]) -> str:
@@ -69,7 +92,7 @@ def _seed(rows: Sequence[dict[str, object]]) -> str:
     for row in rows:
         cells = [text for task in SEED for text in row[task]]  # type: ignore[attr-defined]
         out.append(
-            f"| {_safe(str(row['model']))} | {_safe(str(row['data']))}, {row['regime']} | "
+            f"| {_safe(str(row['name']))} | {_safe(str(row['data']))}, {row['regime']} | "
             + " | ".join(cells)
             + " |"
         )

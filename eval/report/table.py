@@ -20,6 +20,11 @@ WORDS = {
     "hit_rate@10": "HR@10", "ndcg@10": "NDCG@10", "mrr@10": "MRR@10", "coverage@10": "coverage@10",
 }  # fmt: skip
 MAIN = {"binary": ("auc", "log_loss"), "item": ("hit_rate@10", "ndcg@10"), "choice": ("accuracy", "log_loss")}
+FOOT = (
+    "Intervals: 95%, by bootstrap over users. Accuracy and recall: threshold .5; accuracy*: the threshold that was "
+    "best on the valid split. ECE: 15 bins of equal mass. PCOC: predicted over observed. Calibrated: a line in "
+    "log-odds, fitted on the valid split; pairs are compared before it. Wins, loses: the interval is clear of zero."
+)
 ORDER = ("click", "convert", "ctcvr", "return", "next")
 SEED = {
     "click": (0.845, 0.045),
@@ -47,6 +52,11 @@ class Group:
     def columns(self) -> list[str]:
         """The metrics that any of the results has."""
         return [name for name in COLUMNS[self.kind] if any(name in r["metrics"] for r in self.results)]
+
+    def name(self, result: Result) -> str:
+        """The model's, with its seed where it stands here with several."""
+        seeds = {r["seed"] for r in self.results if r["model"] == result["model"]}
+        return str(result["model"]) + (f", seed {result['seed']}" if len(seeds) > 1 else "")
 
     @property
     def title(self) -> str:
@@ -97,9 +107,45 @@ def signed(value: float | None) -> str:
     return "-" if value is None else f"{value:+.4f}"
 
 
+def verdict(pair: Mapping[str, Any]) -> str:
+    """wins | loses: the whole interval is on the better side of zero, or on the worse; undecided."""
+    if pair["wins"]:
+        return "wins"
+    if None in (pair["low"], pair["high"]):
+        return "undecided"
+    lower = pair["metric"] in LOWER_IS_BETTER
+    return "loses" if (pair["low"] > 0 if lower else pair["high"] < 0) else "undecided"
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """One model against another: the pair of each metric, by its name."""
+
+    result: Result
+    name: str
+    against: str
+    pairs: Mapping[str, Mapping[str, Any]]
+
+
+def pairings(group: Group) -> list[Pairing]:
+    """Every comparison of a group's results, the best model first."""
+    found = []
+    for result in group.sorted():
+        by_other: dict[str, dict[str, Mapping[str, Any]]] = {}
+        for pair in result["paired"]:
+            by_other.setdefault(pair["against"], {})[pair["metric"]] = pair
+        found += [Pairing(result, group.name(result), other, pairs) for other, pairs in by_other.items()]
+    return found
+
+
 def about(group: Group) -> str:
     """One sentence on what was measured."""
     first = group.results[0]
+    if len(sizes := {r["n"] for r in group.results}) > 1:
+        return (
+            f"{group.split} split{_protocol(first)}, {group.regime} statistics: {min(sizes):,} to {max(sizes):,} "
+            "examples, not the same for all: compare in pairs."
+        )
     sampled = f", {_sample(first)}" if first.get("sampled") else ""
     share = (
         f", {first['positives'] / first['n']:.1%} yes"
@@ -126,10 +172,45 @@ def _sample(result: Result) -> str:
 
 def seed_figures(results: Sequence[Result]) -> list[dict[str, Any]]:
     """CTR accuracy and MSE, CVR accuracy and MSE of every model that has both, data set by data set."""
-    rows: dict[tuple[str, str, str], dict[str, Any]] = {}
-    for result in results:
-        if result["task"] in SEED and "accuracy" in result["metrics"]:
-            key = (result["data"], result["model"], result["regime"])
-            row = rows.setdefault(key, {"data": key[0], "model": key[1], "regime": key[2]})
-            row[result["task"]] = (figure(result["metrics"]["accuracy"]), figure(result["metrics"]["brier"]))
+    rows: dict[tuple[str, ...], dict[str, Any]] = {}
+    for group in groups(results):
+        for result in group.results:
+            if group.task in SEED and "accuracy" in result["metrics"]:
+                key = (group.data, group.split, group.regime, group.name(result))
+                about = {
+                    "data": group.data,
+                    "model": result["model"],
+                    "regime": group.regime,
+                    "name": key[-1],
+                }
+                accuracy, brier = (figure(result["metrics"].get(name)) for name in ("accuracy", "brier"))
+                rows.setdefault(key, about)[group.task] = (accuracy, brier)
     return [row for row in rows.values() if all(task in row for task in SEED)]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Results of one command in one environment. models: by task; dates: the first and the last."""
+
+    command: str
+    about: str
+    dates: tuple[str, str]
+    models: Mapping[str, Sequence[str]]
+
+
+def origins(results: Sequence[Result]) -> list[Origin]:
+    """What it takes to make the results again, each command once."""
+    found: dict[tuple[str, str], list[Result]] = {}
+    for result in results:
+        versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
+        about = f"{result['machine']}, genrec {result['genrec_version']}" + (versions and f"; {versions}")
+        found.setdefault((result["command"], about), []).append(result)
+    made = []
+    for (command, about), mine in found.items():
+        models = {
+            f"{group.title}, {group.split}, {group.regime}": [group.name(r) for r in group.sorted()]
+            for group in groups(mine)
+        }
+        dates = sorted(r["date"] for r in mine)
+        made.append(Origin(command, about, (dates[0], dates[-1]), models))
+    return made
