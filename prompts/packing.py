@@ -8,6 +8,7 @@ are those it would have on its own.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -45,16 +46,17 @@ def pack(prompts: Sequence[Sequence[int] | np.ndarray]) -> Packed:
     trunk = arrays[order[0]]
     ids, positions = [trunk], [np.arange(len(trunk))]
     segments, forks = [np.zeros(len(trunk), np.int32)], [np.arange(1, len(trunk) + 1, dtype=np.int32)]
-    branches: dict[int, list[tuple[np.ndarray, int]]] = {}
+    branches: dict[int, dict[int, _Step]] = {}  # by fork
     placed: list[Placed] = [Placed(0, 0)] * len(arrays)
     length, number = len(trunk), 0
     for i in order:
         shared = common_prefix(trunk, arrays[i])
         rest = arrays[i][shared:]
-        start = _inside(rest, branches.get(shared, [])) if len(rest) else 0
+        steps = branches.setdefault(shared, {})
+        start = _inside(rest.tolist(), steps)
         if start is None:
             number, start = number + 1, length
-            branches.setdefault(shared, []).append((rest, start))
+            _add(rest.tolist(), start, steps)
             ids.append(rest)
             positions.append(np.arange(shared, shared + len(rest)))
             segments.append(np.full(len(rest), number, np.int32))
@@ -77,8 +79,23 @@ def common_prefix(a: np.ndarray, b: np.ndarray) -> int:
     return int(differ[0]) if len(differ) else n
 
 
-def _inside(rest: np.ndarray, branches: Sequence[tuple[np.ndarray, int]]) -> int | None:
-    for branch, start in branches:
-        if len(rest) <= len(branch) and np.array_equal(branch[: len(rest)], rest):
-            return start
-    return None
+class _Step(NamedTuple):
+    """A token of the branches at one fork. start: of the first branch that goes through it. next: by the next token."""
+
+    start: int
+    next: dict[int, "_Step"]
+
+
+def _inside(rest: Sequence[int], steps: dict[int, _Step]) -> int | None:
+    """Where the first branch starts that begins with rest, None where none does; 0 where nothing is left."""
+    start = 0
+    for token in rest:
+        if token not in steps:
+            return None
+        start, steps = steps[token]
+    return start
+
+
+def _add(rest: Sequence[int], start: int, steps: dict[int, _Step]) -> None:
+    for token in rest:
+        steps = steps.setdefault(token, _Step(start, {})).next

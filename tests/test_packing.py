@@ -1,5 +1,7 @@
 """Shared-prefix packing: every prompt is in it whole, sees itself and nothing else; three forms of one mask agree."""
 
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -37,6 +39,16 @@ def test_what_is_shared_is_stored_once(asked: list[list[int]]) -> None:
     assert packed.segment[:longest].tolist() == [0] * longest
     assert len(pack([*asked, *asked])) == len(packed)
     assert len(pack([prompt[:n] for prompt in asked for n in range(1, len(prompt) + 1)])) == len(packed)
+
+
+def test_many_branches_at_one_fork_cost_their_tokens_not_the_square_of_their_number() -> None:
+    """5,000 take some 0.1 s; compared with one another they took 20."""
+    trunk = np.arange(100)
+    asked = [trunk, *(np.r_[trunk[:50], 1_000 + n, np.arange(10)] for n in range(5_000))]
+    start = time.process_time()
+    packed = pack(asked)
+    assert time.process_time() - start < 5
+    assert len(packed) == 100 + 5_000 * 11
 
 
 @given(prompts)
