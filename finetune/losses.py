@@ -29,3 +29,8 @@ def task_sums(
         sums.append((losses * weight[mine]).sum())
         counts.append(weight[mine].sum())
     return torch.stack(sums), torch.stack(counts).float()
+
+
+def means(sums: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """(T,) sums / weights, whatever these add up to; 0 for a task that has none."""
+    return sums / torch.where(weights > 0, weights, 1.0)

@@ -10,7 +10,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 
 from finetune import checkpoint
 from finetune.collate import forward_inputs
-from finetune.losses import task_sums
+from finetune.losses import means, task_sums
 
 
 def _keep_activations_as_they_are(model: torch.nn.Module) -> None:
@@ -60,15 +60,15 @@ class SharedContextTrainer(SFTTrainer):
     ) -> Any:
         sums, counts = self.task_sums(model, inputs)
         totals = counts if num_items_in_batch is None else num_items_in_batch
-        means = sums / totals.clamp(min=1)
+        losses = means(sums, totals)
         with torch.no_grad():
             self._log_tasks(sums, counts, inputs["input_ids"].numel())
         if self.log_variance is None:
-            loss = (self.task_weights * means).sum()
+            loss = (self.task_weights * losses).sum()
         else:
-            share = (counts / totals.clamp(min=1)) * (totals > 0)  # the penalty once a step, not once a row
+            share = means(counts, totals)  # the penalty once a step, not once a row
             loss = (
-                self.task_weights * (torch.exp(-self.log_variance) * means + share * self.log_variance)
+                self.task_weights * (torch.exp(-self.log_variance) * losses + share * self.log_variance)
             ).sum()
         return loss * self.accelerator.num_processes if num_items_in_batch is not None else loss
 
@@ -128,9 +128,9 @@ class SharedContextTrainer(SFTTrainer):
             with torch.no_grad():
                 totals += torch.stack(self.task_sums(self.model_wrapped, self._prepare_inputs(batch)))
         sums, counts = self.accelerator.reduce(totals, reduction="sum")
-        means = sums / counts.clamp(min=1)
-        metrics = {f"{metric_key_prefix}_loss": float((self.task_weights * means).sum())}
-        for name, mean, count in zip(self.task_names, means.tolist(), counts.tolist(), strict=True):
+        losses = means(sums, counts)
+        metrics = {f"{metric_key_prefix}_loss": float((self.task_weights * losses).sum())}
+        for name, mean, count in zip(self.task_names, losses.tolist(), counts.tolist(), strict=True):
             if count:
                 metrics[f"{metric_key_prefix}_loss_{name}"] = mean
         self.log(metrics)

@@ -95,6 +95,17 @@ def test_packed_loss_and_gradients_are_those_of_the_unpacked_prompts(
         torch.testing.assert_close(ours, plain, rtol=1e-3, atol=1e-6)
 
 
+def test_a_loss_does_not_depend_on_the_size_of_the_weights(
+    shop: Prepared, base: Path, tmp_path: Path
+) -> None:
+    """A log whose weights are small, or a step with one light example of a task, is no quieter than another."""
+    trainer, mixture, _ = trainer_of(shop, replace(SMALL, base=str(base), weighting="learned"), tmp_path)
+    rows = [packed_row(prompts) for prompts in list(mixture.windows("train"))[:2]]
+    light = [{**row, "read_weight": row["read_weight"] * np.float32(1e-4)} for row in rows]
+    loss, _ = loss_and_gradients(trainer, rows)
+    assert loss_and_gradients(trainer, light)[0] == pytest.approx(loss, rel=1e-4)
+
+
 def test_every_task_is_in_the_mixture_and_weighs_what_its_file_says(
     shop: Prepared, base: Path, tmp_path: Path
 ) -> None:
