@@ -47,7 +47,7 @@ class Clock(TrainerCallback):
 
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **_: Any) -> None:
         if metrics is not None:
-            self.curve.append({"seconds": self.spent, "step": state.global_step, **metrics})
+            self.curve.append({**metrics, "seconds": self.spent, "step": state.global_step})
 
 
 def contestant(data: Prepared, recipe: Recipe, minutes: float, out: Path) -> dict[str, Any]:

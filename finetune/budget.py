@@ -35,8 +35,6 @@ def probe(trainer: Any, rows: Sequence[dict[str, Any]], minutes: float, rows_per
         if tokens >= PROBED_TOKENS:
             break
     model.zero_grad(set_to_none=True)
-    trainer._total_train_tokens = 0
-    trainer.__dict__.pop("_since_log", None)
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     lengths = [len(row["input_ids"]) for row in rows]

@@ -5,13 +5,22 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from safetensors.torch import load_file, save_file
 
 MARKER = "complete.json"
 LOG_VARIANCE = "task_log_variance"
+SPENT = "spent.json"
 KEPT = 2
+
+
+class Spent(NamedTuple):
+    """What stands behind some weights, over all resumes; what a kill lost is not counted. seconds: validation too."""
+
+    tokens: int = 0
+    seconds: float = 0.0
 
 
 def folder(run: str | Path, step: int) -> Path:
@@ -58,6 +67,14 @@ def rotate(run: str | Path) -> None:
     """Drop all but the newest KEPT; the one just marked is among them."""
     for step in steps(run)[KEPT:]:
         shutil.rmtree(folder(run, step), ignore_errors=True)
+
+
+def save_spent(path: Path, spent: Spent) -> None:
+    (path / SPENT).write_text(json.dumps(spent._asdict()))
+
+
+def load_spent(path: str | Path) -> Spent:
+    return Spent(**json.loads((Path(path) / SPENT).read_text()))
 
 
 def save_log_variance(path: Path, value: torch.Tensor) -> None:

@@ -43,7 +43,6 @@ def export(
         training={
             **facts,
             "recipe": json.loads(json.dumps(asdict(recipe))),
-            "tokens": trainer._total_train_tokens,
             "log": [h for h in history if "loss" in h or "eval_loss" in h],
             "versions": {m.__name__: m.__version__ for m in (torch, transformers, trl, peft)},
             "machine": platform.processor() or platform.machine(),

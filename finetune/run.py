@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -58,13 +57,12 @@ def train(data: Prepared, recipe: Recipe, out: Path, resume: bool = True) -> Pat
     print(
         f"{len(rows.train):,} windows, {steps:,} steps of {recipe.rows_per_step}; device {trainer.args.device}"
     )
-    start = time.time()
     trainer.train(resume_from_checkpoint=str(newest) if newest else None)
     trainer.evaluate()
     facts = {
         **probed,
         "steps": steps,
-        "seconds": time.time() - start,
+        **trainer.spent._asdict(),
         "resumed_from": newest.name if newest else None,
     }
     return export(trainer, data, recipe, layout, out, facts)

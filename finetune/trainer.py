@@ -1,5 +1,6 @@
 """TRL's SFTTrainer, with the two things it lacks: packed prompts that share a context, and a loss per task."""
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from tqdm import tqdm
 from trl.trainer.sft_trainer import SFTTrainer
 
 from finetune import checkpoint
+from finetune.checkpoint import Spent
 from finetune.collate import forward_inputs
 from finetune.losses import means, task_sums
 
@@ -50,10 +52,24 @@ class SharedContextTrainer(SFTTrainer):
         self.task_names = list(task_names)
         self.task_weights = torch.tensor(list(weights), dtype=torch.float32, device=device)
         self.task_answers = [torch.tensor(list(a), dtype=torch.long, device=device) for a in answers]
+        self._since_log = torch.zeros(2, len(task_names), device=device)  # losses and weights
+        self._before, self._tokens, self._start = Spent(), 0, time.monotonic()
         self.log_variance: torch.nn.Parameter | None = None
         if learned:
             self.log_variance = torch.nn.Parameter(torch.zeros(len(task_names), device=device))
             self.model.register_parameter(checkpoint.LOG_VARIANCE, self.log_variance)
+
+    @property
+    def spent(self) -> Spent:
+        """Tokens and seconds since the run began, resumed or not."""
+        seconds = self._before.seconds + time.monotonic() - self._start
+        return Spent(self._before.tokens + self._tokens, seconds)
+
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        """What a probe spent before does not count."""
+        self._before, self._tokens, self._start = Spent(), 0, time.monotonic()
+        self._since_log.zero_()
+        return super().train(*args, **kwargs)
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
@@ -100,21 +116,17 @@ class SharedContextTrainer(SFTTrainer):
 
     def _log_tasks(self, sums: torch.Tensor, counts: torch.Tensor, tokens: int) -> None:
         """Running totals since the last log, turned into one loss per task there."""
-        kept = self.__dict__.setdefault(
-            "_since_log", torch.zeros(2, len(self.task_names), device=sums.device)
-        )
         if self.model.training:
-            kept += torch.stack([sums.detach(), counts])
-            self._total_train_tokens += tokens
+            self._since_log += torch.stack([sums.detach(), counts])
+            self._tokens += tokens
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        kept = self.__dict__.get("_since_log")
-        if kept is not None and "loss" in logs:
-            for name, total, count in zip(self.task_names, *kept.tolist(), strict=True):
+        if "loss" in logs:
+            for name, total, count in zip(self.task_names, *self._since_log.tolist(), strict=True):
                 if count:
                     logs[f"loss_{name}"] = total / count
-            kept.zero_()
-        logs["num_tokens"] = self._total_train_tokens
+            self._since_log.zero_()
+        logs["num_tokens"], logs["seconds"] = self.spent.tokens, round(self.spent.seconds, 1)
         super().log(logs, start_time)
 
     def evaluate(
@@ -144,10 +156,12 @@ class SharedContextTrainer(SFTTrainer):
             folder = checkpoint.folder(str(self.args.output_dir), self.state.global_step)
             if self.log_variance is not None:
                 checkpoint.save_log_variance(folder, self.log_variance)
+            checkpoint.save_spent(folder, self.spent)
             checkpoint.mark_complete(folder)
             checkpoint.rotate(str(self.args.output_dir))
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         super()._load_from_checkpoint(resume_from_checkpoint, model)
+        self._before = checkpoint.load_spent(resume_from_checkpoint)
         if self.log_variance is not None:
             checkpoint.load_log_variance(resume_from_checkpoint, self.log_variance)

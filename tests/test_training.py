@@ -223,6 +223,32 @@ def test_killed_at_any_moment_it_resumes_to_the_same_final_loss(
         torch.testing.assert_close(first[name], second[name], rtol=1e-3, atol=1e-5)
 
 
+def test_a_resumed_run_counts_tokens_and_seconds_from_its_start(
+    shop: Prepared, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = replace(SMALL, base=str(base), steps=6, save_every=4, evaluate_every=1)
+    whole = AdapterCard.load(train_run(shop, recipe, tmp_path / "whole")).training
+
+    def killed(path: Path) -> None:
+        mark_complete(path)
+        raise KeyboardInterrupt
+
+    mark_complete = checkpoint.mark_complete
+    monkeypatch.setattr(checkpoint, "mark_complete", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train_run(shop, recipe, tmp_path / "killed")
+    monkeypatch.undo()
+    before = checkpoint.load_spent(checkpoint.folder(tmp_path / "killed", 4))
+    resumed = AdapterCard.load(train_run(shop, recipe, tmp_path / "killed")).training
+    assert resumed["resumed_from"] == "checkpoint-4"
+    assert resumed["tokens"] == whole["tokens"] > before.tokens
+    assert resumed["seconds"] > before.seconds > 0
+    assert [e["num_tokens"] for e in resumed["log"]] == [e["num_tokens"] for e in whole["log"]]
+    seconds = [entry["seconds"] for entry in resumed["log"]]
+    assert seconds == sorted(seconds)
+    assert seconds[-1] <= resumed["seconds"] + 0.1
+
+
 def test_a_checkpoint_counts_only_when_whole(tmp_path: Path) -> None:
     for step in (2, 10):
         folder = checkpoint.folder(tmp_path, step)
