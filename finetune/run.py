@@ -22,12 +22,14 @@ from finetune.recipe import Recipe
 from finetune.trainer import SharedContextTrainer
 from genrec.dataset import Prepared
 from genrec.errors import UserError
+from genrec.fields import read_stored
 from prompts import attention
 from prompts.adapter import histories_of, layout_of, prompts_hash
 from prompts.language_model import load_model, load_tokenizer
 from prompts.pack import TASKS
 
 STEPS = "steps.json"
+ANEW = "start it anew with --restart"
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Rows:
 def train(data: Prepared, recipe: Recipe, out: Path, resume: bool = True) -> Path:
     """Fine-tune and write out/adapter; returns that folder. Continues from the newest complete checkpoint in out."""
     check_tasks(recipe, data)
+    _quantized(recipe, torch.cuda.is_available())  # refused before any work
     tokenizer = load_tokenizer(recipe.base)
     layout = layout_of(data, tokenizer)
     mixture = Mixture(
@@ -49,10 +52,10 @@ def train(data: Prepared, recipe: Recipe, out: Path, resume: bool = True) -> Pat
     )
     newest = checkpoint.newest(out) if resume else None
     learned_from = {"data": data.fingerprint(recipe.regime), "prompts": prompts_hash(layout)}
-    _check_same_run(out, {**asdict(recipe), **learned_from}, newest is not None)
+    kept = _same_run(out, {**asdict(recipe), **learned_from}, newest is not None)
     rows = build_rows(mixture, recipe, out)
     trainer = build_trainer(recipe, mixture, rows, tokenizer, out)
-    steps, probed = _steps(trainer, rows, recipe, out)
+    steps, probed = _steps(trainer, rows, recipe, out / STEPS, kept)
     trainer.args.max_steps = steps
     print(
         f"{len(rows.train):,} windows, {steps:,} steps of {recipe.rows_per_step}; device {trainer.args.device}"
@@ -90,19 +93,27 @@ def mixture_options(recipe: Recipe) -> MixtureOptions:
     )
 
 
-def _check_same_run(out: Path, what: dict[str, Any], resuming: bool) -> None:
-    """A folder holds one run: refuse to continue it with another recipe, other data or other prompts."""
+def _same_run(out: Path, what: dict[str, Any], resuming: bool) -> dict[str, Any]:
+    """A folder holds one run: refuse to continue it with another recipe, other data or other prompts.
+
+    Returns what it recorded of its step count, nothing for a new one.
+    """
     out.mkdir(parents=True, exist_ok=True)
     path, now = out / "run.json", json.loads(json.dumps(what))
-    if resuming and path.exists() and (before := json.loads(path.read_text())) != now:
-        changed = sorted(k for k in now if now[k] != before.get(k))
+    before = read_stored(path, dict, ANEW) if resuming and path.exists() else now
+    if changed := sorted(k for k in {*now, *before} if now.get(k) != before.get(k)):
         raise UserError(
-            f"{out} holds a run with another {', '.join(changed)}",
-            cure="name another folder with --out, or start it anew with --restart",
+            f"This folder holds a run with another {', '.join(changed)}",
+            where=str(out),
+            cure=f"name another folder with --out, or {ANEW}",
         )
     if not resuming:
         (out / STEPS).unlink(missing_ok=True)
-    _write(path, now)
+        _write(path, now)
+    kept: dict[str, Any] = {}
+    if (out / STEPS).exists():
+        kept = read_stored(out / STEPS, {"steps": int}, ANEW)
+    return kept
 
 
 def _write(path: Path, content: Any) -> None:
@@ -223,14 +234,12 @@ def _quantized(recipe: Recipe, cuda: bool) -> dict[str, Any]:
 
 
 def _steps(
-    trainer: SharedContextTrainer, rows: Rows, recipe: Recipe, out: Path
+    trainer: SharedContextTrainer, rows: Rows, recipe: Recipe, record: Path, kept: dict[str, Any]
 ) -> tuple[int, dict[str, Any]]:
     """The run's step count: as given, bought by the minutes, or by the epochs. Recorded, so that a resume keeps it."""
-    record = out / STEPS
     if recipe.steps is not None:
         return recipe.steps, {}
-    if record.exists():
-        kept = json.loads(record.read_text())
+    if kept:
         return kept["steps"], kept
     if recipe.minutes is None:
         facts: dict[str, Any] = {

@@ -2,10 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -16,6 +19,7 @@ import yaml
 from genrec import labels, lines, splits, statistics_store
 from genrec.durations import microseconds
 from genrec.errors import UserError
+from genrec.fields import read_stored
 from genrec.followers import Followers, joinable
 from genrec.followers import replay as followed
 from genrec.point_in_time import replay
@@ -28,6 +32,8 @@ from genrec.visits import VISIT_COLUMNS, visits
 REGIMES = ("running", "frozen")
 FORMAT = 2
 LATEST = "statistics_latest.npz"
+READING = {"name": str, "pack": str, "tasks": [str], "labels": {str: dict}, "split": dict, "note": str}
+AGAIN = "run `genrec data prepare` again"
 
 
 @dataclass
@@ -78,7 +84,8 @@ class Prepared:
                     "This data set has no latest statistics", where=self.name, cure="prepare it again"
                 )
             path = self.folder / "prepared" / LATEST
-            self.latest = statistics_store.load(path, categories(self.tables))
+            with _readable(path):
+                self.latest = statistics_store.load(path, categories(self.tables))
         return self.latest
 
     def points_now(self) -> dict[str, int]:
@@ -94,9 +101,12 @@ class Prepared:
                 raise UserError(
                     "This data set has no latest statistics", where=self.name, cure="prepare it again"
                 )
-            self.followers[task] = statistics_store.load_followers(
-                self.folder / "prepared" / f"followers_{task}.npz"
-            )
+            path = self.folder / "prepared" / f"followers_{task}.npz"
+            if not path.exists():
+                what, cure = f"This data set has no task {task!r}", "prepare it with that task"
+                raise UserError(what, where=str(self.folder), cure=f"{cure}, or name another with --data")
+            with _readable(path):
+                self.followers[task] = statistics_store.load_followers(path)
         return self.followers[task]
 
     def lines_in(self, regime: str) -> pd.DataFrame:
@@ -125,26 +135,34 @@ class Prepared:
     def load(cls, folder: Path) -> "Prepared":
         part = folder / "prepared"
         if not (part / "prepared.json").exists():
-            raise UserError("No prepared data set", where=str(folder), cure="run `genrec data prepare` first")
-        facts = json.loads((part / "prepared.json").read_text())
-        if facts["format"] != FORMAT:
-            raise UserError(
-                "Prepared by another version", where=str(folder), cure="run `genrec data prepare` again"
-            )
-        reading = yaml.safe_load((part / "reading.yaml").read_text("utf-8"))
-        reading["tasks"] = tuple(reading["tasks"])
-        stored = yaml.safe_load((part / "tasks.yaml").read_text("utf-8"))
+            cure = "name a folder that `genrec data prepare` wrote, or run that first"
+            raise UserError("No prepared data set", where=str(folder), cure=cure)
+        facts = read_stored(part / "prepared.json", {"format": int, "train_end": int}, AGAIN, FORMAT)
+        reading = read_stored(part / "reading.yaml", READING, AGAIN)
+        stored = read_stored(part / "tasks.yaml", [dict], AGAIN)
         tasks = [task_from(raw, str(part / "tasks.yaml")) for raw in stored]
-        return cls(
-            reading=Reading(**reading),
-            tables=Tables.load(folder / "tables"),
-            tasks={t.name: t for t in tasks},
-            lines=pd.read_parquet(part / "lines.parquet"),
-            examples=pd.read_parquet(part / "examples.parquet"),
-            stats={regime: pd.read_parquet(part / f"statistics_{regime}.parquet") for regime in REGIMES},
-            train_end=facts["train_end"],
-            folder=folder,
-        )
+        with _readable(folder):
+            return cls(
+                reading=Reading(
+                    **{**{name: reading[name] for name in READING}, "tasks": tuple(reading["tasks"])}
+                ),
+                tables=Tables.load(folder / "tables"),
+                tasks={t.name: t for t in tasks},
+                lines=pd.read_parquet(part / "lines.parquet"),
+                examples=pd.read_parquet(part / "examples.parquet"),
+                stats={regime: pd.read_parquet(part / f"statistics_{regime}.parquet") for regime in REGIMES},
+                train_end=facts["train_end"],
+                folder=folder,
+            )
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """What a library says of a file that is cut short or not there becomes a UserError."""
+    try:
+        yield
+    except (OSError, EOFError, ValueError, KeyError, BadZipFile, zlib.error) as error:
+        raise UserError(f"The prepared data set is damaged: {error}", where=str(path), cure=AGAIN) from error
 
 
 def _plain(thing: Reading | Task) -> dict[str, Any]:

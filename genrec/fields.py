@@ -1,4 +1,4 @@
-"""Files of named fields: YAML that a person writes, JSON that genrec wrote. What does not fit is refused by field."""
+"""Files of named fields: those that a person writes, those that genrec wrote. What does not fit is refused by field."""
 
 import json
 import reprlib
@@ -50,13 +50,17 @@ def find(kind: str, name: str, *folders: Path) -> Path:
     )
 
 
-def read_json(path: Path, fields: Any, cure: str) -> dict[str, Any]:
-    """A JSON object with at least these fields, as `misfit` takes them."""
+def read_stored(path: Path, expected: Any, cure: str, version: int | None = None) -> Any:
+    """A JSON or YAML file that genrec wrote. expected: as `misfit` takes it. version: what its field `format` says."""
     try:
-        raw: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        text = path.read_text(encoding="utf-8")
+        raw = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise UserError(f"{path.name} is damaged: {error}", where=str(path), cure=cure) from error
-    if odd := misfit(raw, fields):
+    if version is not None and isinstance(raw, dict) and raw.get("format", version) != version:
+        what = f"{path.name} is of another version of genrec: {raw['format']}, not {version}"
+        raise UserError(what, where=str(path), cure=cure)
+    if odd := misfit(raw, expected):
         raise UserError(f"{path.name} is damaged: {odd}", where=str(path), cure=cure)
     return raw
 

@@ -10,8 +10,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from genrec.calibration import Calibration
 from genrec.dataset import Prepared
 from genrec.errors import UserError
+from genrec.fields import read_stored
 from genrec.tasks import Task, task_from
 from prompts.history import Histories, columns_by_id
 from prompts.layout import Layout
@@ -20,6 +22,12 @@ from prompts.tokens import Tokens
 
 CARD = "genrec.json"
 FORMAT = 1
+# What must stand in it; whatever else does is left alone.
+FIELDS = {
+    "base": {"name": str, "fingerprint": str}, "dtype": ("float32", "bfloat16"), "pack": str, "tasks": [{"name": str}],
+    "history": {"tokens": int}, "regime": ("running", "frozen"), "data": {"name": str, "prompts": str},
+    "training": {"recipe": {"seed": int}}, "metrics": dict, "calibration": {str: dict}, "format": int,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -52,22 +60,34 @@ class AdapterCard:
             raise UserError(
                 f"Not an adapter: no {CARD}", where=str(folder), cure="run `genrec train`, or name its folder"
             )
-        raw = json.loads((folder / CARD).read_text())
-        if raw.get("format") != FORMAT:
-            raise UserError("An adapter of another version", where=str(folder / CARD), cure="train it again")
-        return cls(**raw)
+        raw = read_stored(
+            folder / CARD, FIELDS, "train it again, or copy it again from where it is whole", FORMAT
+        )
+        return cls(**{name: raw[name] for name in FIELDS})
 
     def check_base(self, name: str, fingerprint: str, where: Path) -> None:
         """Refuse to put this adapter on another base model."""
         if self.base["fingerprint"] and fingerprint and self.base["fingerprint"] != fingerprint:
+            was = self.base["name"]
             raise UserError(
-                f"The adapter was trained on {self.base['name']}, not on {name}",
+                f"The adapter was trained on {was}, not on {'what that is now' if was == name else name}",
                 where=str(where),
-                cure="name the base model it was trained on, or train it again",
+                cure="bring back the base model it was trained on, if its files are damaged, or train it again",
             )
 
     def task_objects(self) -> dict[str, Task]:
         return {raw["name"]: task_from(raw, CARD) for raw in self.tasks}
+
+    def calibrations(self) -> dict[str, Calibration]:
+        """By task. Raises UserError for one that genrec.calibration did not write."""
+        try:
+            return {task: Calibration.from_json(line) for task, line in self.calibration.items()}
+        except (TypeError, ValueError) as error:
+            raise UserError(
+                f"A calibration is damaged: {error}",
+                where=f"{CARD}, calibration",
+                cure="run `genrec eval` again",
+            ) from error
 
 
 def layout_of(

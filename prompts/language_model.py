@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig, PreTrainedModel
 from transformers.utils.logging import disable_progress_bar
 
@@ -25,14 +26,20 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 def locate(name: str) -> str:
     """What transformers loads for a model's name: a folder, or the name itself where it is a hub's id."""
-    if name == BUILT_IN:
-        return str(_unpacked())
-    if Path(name).is_dir():
-        if not (Path(name) / "config.json").exists():
+    folder = _unpacked() if name == BUILT_IN else Path(name)
+    if folder.is_dir():
+        if not (folder / "config.json").exists():
             raise UserError(
                 "Not a model folder: no config.json", where=name, cure="name a folder that transformers saved"
             )
-        return name
+        for file in folder.glob("*.safetensors"):
+            try:
+                with safe_open(file, "pt"):  # its header, and whether the file is as long as that says
+                    pass
+            except (OSError, SafetensorError) as error:
+                what = f"Cannot load the model, {file.name} is damaged: {error}"
+                raise UserError(what, where=str(folder), cure=_cure(name)) from error
+        return str(folder)
     if name.startswith((".", "/", "~")) or name.count("/") != 1:
         raise UserError(f"No model {name!r}", cure=f"use {BUILT_IN}, a folder, or a hub's id like org/model")
     return name
@@ -60,12 +67,18 @@ def _loaded(kind: Any, name: str, **options: Any) -> Any:
         # Never code from a model's folder, never pickled weights.
         safe = {"use_safetensors": True} if kind is AutoModelForCausalLM else {}
         return kind.from_pretrained(path, trust_remote_code=False, **safe, **options)
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"Cannot load the model: {str(error).splitlines()[0]}",
-            where=name,
-            cure="check the name and the network",
-        ) from error
+    except (OSError, ValueError, SafetensorError) as error:
+        what = f"Cannot load the model: {str(error).partition(chr(10))[0]}"
+        raise UserError(what, where=path, cure=_cure(name)) from error
+
+
+def _cure(name: str) -> str:
+    """What to do about a model that cannot be loaded."""
+    if name == BUILT_IN:
+        return "delete this folder: the model is unpacked again"
+    if Path(name).is_dir():
+        return "its files are damaged or not all there: copy them again from where they are whole"
+    return "check the name and the network"
 
 
 def fingerprint(name: str) -> str:

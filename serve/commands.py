@@ -1,12 +1,14 @@
 """`genrec predict`, `genrec recommend`, `genrec ask`: one question each, answered from the command line."""
 
 import argparse
+import sys
 from typing import TYPE_CHECKING
 
 from genrec.command import Command
 from genrec.errors import UserError
 
 if TYPE_CHECKING:
+    from serve.search import Found
     from serve.served import Served
 
 
@@ -28,9 +30,9 @@ def _open(args: argparse.Namespace) -> "Served":
     folder = Path(args.adapter) if args.adapter else newest_adapter(Path("runs"))
     data = Path(args.data or f"data/{AdapterCard.load(folder).data['name']}")
     served = open_adapter(folder, Prepared.load(data))
-    print(
-        f"{folder} on {data}, {served.engine.name}; user {args.user}: {served.point(args.user)} lines of history"
-    )
+    lines = f"user {args.user}: {served.point(args.user)} lines of history"
+    about = sys.stderr if vars(args).get("json") else sys.stdout
+    print(f"{folder} on {data}, {served.engine.name}; {lines}", file=about)
     return served
 
 
@@ -53,35 +55,53 @@ def _title(served: "Served", item_id: str) -> str:
 def _predict_arguments(parser: argparse.ArgumentParser) -> None:
     _common(parser)
     parser.add_argument(
-        "--items", required=True, help="ids or titles, separated by commas (or by | if titles hold commas)"
+        "--items",
+        help="ids or titles, separated by commas (or by | if titles hold commas); left out, only the tasks about the "
+        "user alone are answered",
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
 
 
 def _predict(args: argparse.Namespace) -> int:
     import json
 
     served = _open(args)
-    items = _items(served, args.items)
-    about_items = [t.name for t in served.layout.tasks.values() if t.label["rule"] in ("follows", "value")]
+    items = [] if args.items is None else _items(served, args.items)
+    about_items, about_user = ([t.name for t in served.tasks_about(item)] for item in (True, False))
+    _check_answerable(bool(items), about_items, about_user)
     found = served.predictor.predict([served.row(args.user, item) for item in items], about_items)
     calibrated = [task for task, line in served.card.calibration.items() if not line.get("note")]
     answers = {"user": args.user, "items": [], "calibrated": sorted(calibrated)}
     for k, item in enumerate(items):
         numbers = {task: p[k].tolist() for task, p in found.items()}
         answers["items"].append({"item": item, "title": _title(served, item), **numbers})
-    for task in (t.name for t in served.layout.tasks.values() if t.label["rule"] == "returns"):
+    for task in about_user:
         if row := served.return_row(args.user, task):
             answers[task] = float(served.predictor.predict([row], [task])[task][0])
     if args.json:
         print(json.dumps(answers, ensure_ascii=False))
         return 0
-    _print_table(answers["items"], list(found))
-    for task in set(answers) - {"user", "items", "calibrated"}:
-        print(f"{task}: {answers[task]:.3f}")
+    if items:
+        _print_table(answers["items"], list(found))
+    for task in about_user:
+        print(
+            f"{task}: {answers[task]:.3f}"
+            if task in answers
+            else f"{task}: never asked of this user in the log"
+        )
     if not answers["calibrated"]:
         print("not calibrated yet: `genrec eval` fits the calibration on the validation split")
     return 0
+
+
+def _check_answerable(items: bool, about_items: list[str], about_user: list[str]) -> None:
+    """Raises UserError where this adapter has no task for what was asked."""
+    if items and not about_items:
+        cure = "leave it out: the tasks about the user alone are answered then"
+        raise UserError("No task of this adapter is about an item", where="--items", cure=cure)
+    if not items and not about_user:
+        cure = "name some items: no task of this adapter is about the user alone"
+        raise UserError("There is nothing to predict", where="--items", cure=cure)
 
 
 def _print_table(rows: list[dict[str, object]], columns: list[str]) -> None:
@@ -101,6 +121,7 @@ predict = Command(
     _predict,
     examples=[
         "genrec predict --user 42 --items 50,181,286",
+        "genrec predict --user 42",
         'genrec predict --user 42 --items "Fargo|The Truth, Again"',
     ],
 )
@@ -112,34 +133,52 @@ predict = Command(
 def _recommend_arguments(parser: argparse.ArgumentParser) -> None:
     _common(parser)
     parser.add_argument("-k", type=int, default=10, help="how many (%(default)s)")
+    parser.add_argument(
+        "--nodes",
+        type=int,
+        metavar="N",
+        help="extend at most N paths of the catalog's trie, for a bound on time; says how far from exact that is "
+        "(as many as it takes to be exact)",
+    )
 
 
 def _recommend(args: argparse.Namespace) -> int:
     import math
 
-    if args.k < 1:
-        raise UserError(f"-k is {args.k}", cure="give 1 or more")
+    for option, value in (("-k", args.k), ("--nodes", args.nodes)):
+        if value is not None and value < 1:
+            raise UserError(f"{option} is {value}", where=option, cure="give 1 or more")
     served = _open(args)
-    found = served.recommend(args.user, args.k)
+    found = served.recommend(args.user, args.k, args.nodes)
     items = [item for item, _ in found.items]
     if not items:
-        print("nothing is left to recommend")
+        print("nothing is left to recommend" if found.exact else "nothing found yet: give more --nodes")
         return 0
-    p = served.predictor.predict([served.row(args.user, item) for item in items], ["click"])["click"]
+    tasks = [name for name in ("click",) if name in served.layout.tasks]
+    p = served.predictor.predict([served.row(args.user, item) for item in items] if tasks else [], tasks)
     width = max(len(_title(served, item)) for item in items)
-    print(f"{'':>3}  {'title':<{width}}  {'P(next)':>8}  {'P(click)':>8}")
-    for rank, ((item, logprob), click) in enumerate(zip(found.items, p, strict=True), start=1):
-        print(f"{rank:>3}  {_title(served, item):<{width}}  {math.exp(logprob):>8.4f}  {click:>8.3f}")
-    exact = "exact" if found.exact else f"not exact: an item up to {found.gap:.2f} nats better may be missing"
-    print(f"{exact} over {len(served.trie):,} titles, {found.nodes} paths extended")
+    print(f"{'':>3}  {'title':<{width}}  {'P(next)':>8}" + "".join(f"  P({task})" for task in tasks))
+    for n, (item, logprob) in enumerate(found.items):
+        row = f"{n + 1:>3}  {_title(served, item):<{width}}  {math.exp(logprob):>8.4f}"
+        print(row + "".join(f"  {p[task][n]:>8.3f}" for task in tasks))
+    print(_exactness(found, args.k, len(served.trie)))
     return 0
+
+
+def _exactness(found: "Found", k: int, titles: int) -> str:
+    if found.exact:
+        return f"exact over {titles:,} titles, {found.nodes} paths extended"
+    best = f"an item up to {found.gap:.2f} nats better may be missing"
+    if len(found.items) < k:
+        best = f"only {len(found.items)} found so far"
+    return f"not exact: {best}; {found.nodes} paths of {titles:,} titles extended"
 
 
 recommend = Command(
     "the most likely next items of the whole catalog, exactly",
     _recommend_arguments,
     _recommend,
-    examples=["genrec recommend --user 42", "genrec recommend --user 42 -k 20"],
+    examples=["genrec recommend --user 42", "genrec recommend --user 42 -k 20 --nodes 500"],
 )
 
 
@@ -152,13 +191,21 @@ def _ask_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--item", help="an item's id or title, if the question is about one")
 
 
+def _asked_task(served: "Served", item: bool) -> str:
+    """The task whose yes and no answer free words."""
+    for task in served.tasks_about(item):
+        if task.kind == "binary" and task.given is None:
+            return task.name
+    raise UserError(
+        f"No yes-or-no task of this adapter is about {'an item' if item else 'the user alone'}",
+        where=f"its tasks: {', '.join(served.layout.tasks)}",
+        cure="leave --item out" if item else "name an item with --item",
+    )
+
+
 def _ask(args: argparse.Namespace) -> int:
     served = _open(args)
-    task = (
-        "click"
-        if args.item
-        else next(t.name for t in served.layout.tasks.values() if t.label["rule"] == "returns")
-    )
+    task = _asked_task(served, bool(args.item))
     if args.item:
         row = served.row(args.user, _items(served, f"{args.item}|")[0])
     else:
@@ -183,5 +230,8 @@ ask = Command(
     _ask,
     about="Ask about an item, or, without --item, about the user's return. The answer is the probability of yes, read\n"
     "from the logits after your words; what you write is data and cannot change the prompt's instructions.",
-    examples=['genrec ask --user 42 --item "Fargo" "Is this one for a quiet evening?"'],
+    examples=[
+        'genrec ask --user 42 --item "Fargo" "Is this one for a quiet evening?"',
+        'genrec ask --user 42 "Will they come back this week?"',
+    ],
 )

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from genrec.calibration import Calibration
 from genrec.dataset import Prepared
 from genrec.errors import UserError
 from genrec.followers import CANDIDATES, SEPARATOR
@@ -58,13 +57,20 @@ class Served:
         mine = self.data.lines.iloc[self._lines.get(user_id, np.empty(0, np.int64))[:point]]
         return [str(item) for item in mine.item_id[touches(mine, task)]]
 
+    def tasks_about(self, item: bool) -> list[Task]:
+        """The tasks with answers that are asked about an item, or about the user alone."""
+        rules = ("follows", "value") if item else ("returns",)
+        return [task for task in self.layout.tasks.values() if task.answers and task.label["rule"] in rules]
+
     def item_task(self) -> Task:
         """The task that recommends."""
         for task in self.layout.tasks.values():
             if task.kind == "item":
                 return task
         raise UserError(
-            "No task of this adapter names items", cure="train one with an item task, such as next"
+            "No task of this adapter names items",
+            where=f"its tasks: {', '.join(self.layout.tasks)}",
+            cure="train one with an item task, such as next",
         )
 
     def row(self, user_id: str, item_id: str) -> Row:
@@ -83,15 +89,15 @@ class Served:
         point = min(int(last.point), self.point(user_id))
         return Row(user_id, point, "", Known.of(stats, last.horizon_days, last.gap_days))
 
-    def recommend(self, user_id: str, k: int) -> Found:
-        """The k items most likely to be next, of all that she has not touched: exact."""
+    def recommend(self, user_id: str, k: int, nodes: int | None = None) -> Found:
+        """The k items most likely to be next, of all that she has not touched: exact, or within so many nodes."""
         task = self.item_task()
         known = self.touched(user_id, task, self.point(user_id))
         candidates = self.data.followers_now(task.name).candidates(known, CANDIDATES)
         question = self.layout.question(task.name, known=Known({"candidates": SEPARATOR.join(candidates)}))
         context = self.histories.context(user_id, self.point(user_id))
-        touched = set(self.touched(user_id, task))
-        return top_items(self.engine, (*context.tolist(), *question.ids), self.trie, k, exclude=touched)
+        asked, touched = (*context.tolist(), *question.ids), set(self.touched(user_id, task))
+        return top_items(self.engine, asked, self.trie, k, exclude=touched, node_budget=nodes)
 
 
 def open_adapter(folder: Path, data: Prepared, base: str = "", regime: str = "") -> Served:
@@ -110,8 +116,8 @@ def open_adapter(folder: Path, data: Prepared, base: str = "", regime: str = "")
             cure="train it again, or bring back the pack and tasks it was trained with",
         )
     histories = histories_of(data, layout, card.history["tokens"], regime or card.regime)
+    lines = card.calibrations()
     engine = load(name, card.dtype, folder)
-    lines = {task: Calibration.from_json(raw) for task, raw in card.calibration.items()}
     return Served(card, data, layout, histories, engine, Predictor(layout, histories, engine, lines))
 
 

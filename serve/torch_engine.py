@@ -13,9 +13,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from transformers import DynamicCache, PreTrainedModel
 
 from genrec.errors import UserError
+from genrec.fields import read_stored
 from prompts.attention import NAME, plan
 from prompts.language_model import DTYPES, load_model
 from prompts.layout import Question
@@ -26,6 +28,7 @@ from serve.engine import Request
 
 PASS_TOKENS = 2_048  # of branches a pass: longer passes gain nothing on a CPU
 CACHE_TOKENS = 16_384  # of contexts kept: 23 KB each for SmolLM2-135M in bfloat16
+COPY = "train it again, or copy it again from where it is whole"
 HEAD_ROWS = 256  # hidden states a time where the whole vocabulary is wanted
 
 
@@ -223,13 +226,18 @@ def load(base: str, dtype: str, adapter: Path | None = None, merge: bool = True)
         return TorchEngine(model.to(device))
     from peft import PeftModel
 
-    if not (adapter / "adapter_model.safetensors").exists():
-        what = "Not an adapter: no adapter_model.safetensors"
-        raise UserError(what, where=str(adapter), cure="name the folder that training wrote")
+    for name in ("adapter_model.safetensors", "adapter_config.json"):
+        if not (adapter / name).exists():
+            what, cure = f"Not an adapter: no {name}", "name the folder that training wrote"
+            raise UserError(what, where=str(adapter), cure=cure)
+    read_stored(adapter / "adapter_config.json", {"peft_type": ("LORA",)}, COPY)
     model = load_model(base, "float32" if merge else dtype, NAME)
     try:
         model = PeftModel.from_pretrained(model, adapter)
-    except (RuntimeError, ValueError) as error:
+    except (SafetensorError, OSError) as error:
+        what = f"adapter_model.safetensors is damaged: {error}"
+        raise UserError(what, where=str(adapter), cure=COPY) from error
+    except (RuntimeError, ValueError, TypeError) as error:
         raise UserError(
             f"The adapter does not fit {base}: {str(error).splitlines()[0]}", where=str(adapter),
             cure="name the base model that it was trained on",

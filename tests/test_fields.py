@@ -9,7 +9,7 @@ import pytest
 
 from finetune.recipe import load_recipe
 from genrec.errors import UserError
-from genrec.fields import find, misfit, read_json
+from genrec.fields import find, misfit, read_stored
 from genrec.tasks import load_task
 from prompts.pack import load_pack
 
@@ -59,7 +59,7 @@ def test_a_file_is_found_by_name_in_the_first_folder_or_by_its_path(tmp_path: Pa
     assert caught.value.cure == "use one of a, b, or a path to a YAML file"
 
 
-# ---- JSON that genrec wrote ---------------------------------------------------------------------------------
+# ---- files that genrec wrote ---------------------------------------------------------------------------------
 
 FIELDS = {
     "base": {"name": str},
@@ -78,7 +78,13 @@ GOOD = {
 
 def test_what_fits_is_read(tmp_path: Path) -> None:
     (tmp_path / "card.json").write_text(json.dumps(GOOD))
-    assert read_json(tmp_path / "card.json", FIELDS, "") == GOOD
+    assert read_stored(tmp_path / "card.json", FIELDS, "") == GOOD
+
+
+def test_a_file_of_another_version_says_so_whatever_else_it_lacks(tmp_path: Path) -> None:
+    (tmp_path / "card.json").write_text('{"format": 1}')
+    with pytest.raises(UserError, match="of another version of genrec: 1, not 2"):
+        read_stored(tmp_path / "card.json", FIELDS, "train it again", version=2)
 
 
 @pytest.mark.parametrize(
@@ -101,5 +107,5 @@ def test_a_damaged_file_is_refused_with_its_path_and_the_cure(tmp_path: Path, co
     path = tmp_path / "card.json"
     path.write_text(content)
     with pytest.raises(UserError, match=r"card\.json is damaged") as caught:
-        read_json(path, FIELDS, "train it again")
+        read_stored(path, FIELDS, "train it again")
     assert (caught.value.where, caught.value.cure) == (str(path), "train it again")
