@@ -9,7 +9,6 @@ Every choice (threshold, calibration) is made on the valid split; the test split
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -23,7 +22,7 @@ from eval.measures import compare
 from eval.protocols import protocol_of
 from eval.recommender import Recommender
 from eval.sampling import Sample, draw
-from eval.store import Store, write_whole
+from eval.store import Store
 from genrec import metrics
 from genrec.calibration import Calibration
 from genrec.dataset import Prepared
@@ -55,10 +54,6 @@ class Evaluation(NamedTuple):
     result: dict[str, Any]
     answers: pd.DataFrame
     lines: Mapping[str, Calibration] = MappingProxyType({})
-
-    def save_answers(self, path: Path) -> None:
-        """A Parquet file for `pandas.read_parquet` and `compare`; too large to commit."""
-        write_whole(self.answers, path)
 
 
 def tasks(data: Prepared) -> list[str]:

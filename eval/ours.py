@@ -23,7 +23,7 @@ class Genrec:
     """name: in tables. fingerprint: changes with the weights, the prompts and the history window.
 
     with_stats False: neither questions nor history say statistics. query: a template of free words to ask in, instead
-    of the tasks' own wording. node_budget: of the next-item search, None for exact.
+    of the tasks' own wording.
     """
 
     def __init__(
@@ -35,11 +35,10 @@ class Genrec:
         fingerprint: str,
         with_stats: bool = True,
         query: str | None = None,
-        node_budget: int | None = None,
     ) -> None:
         self.name, self.layout, self.histories, self.engine = name, layout, histories, engine
-        self.with_stats, self.query, self.node_budget = with_stats, query, node_budget
-        self.fingerprint = f"{fingerprint} {engine.name} {with_stats} {query} {node_budget}"
+        self.with_stats, self.query = with_stats, query
+        self.fingerprint = f"{fingerprint} {engine.name} {with_stats} {query}"
         self.regime = "running"
         self._predictor = Predictor(layout, histories, engine)
         self._trie: Trie | None = None
@@ -78,7 +77,7 @@ class Genrec:
             question = self.layout.question(task, known=Known(known if self.with_stats else None))
             seen = set(past.items(example.user_id, example.point))
             asked = (*context.tolist(), *question.ids)
-            found = top_items(self.engine, asked, self._trie, k, seen, self.node_budget)
+            found = top_items(self.engine, asked, self._trie, k, seen)
             lists.append([item for item, _ in found.items])
         self._questions += len(lists)
         return lists

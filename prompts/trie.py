@@ -83,10 +83,3 @@ class Trie:
         for token in ids:
             nodes.append(nodes[-1].children[token])
         return nodes
-
-    def children(self, prefix: Ids) -> tuple[int, ...]:
-        """The tokens that may follow a prefix; none where no item begins so."""
-        try:
-            return tuple(self.path(prefix)[-1].children)
-        except KeyError:
-            return ()

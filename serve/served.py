@@ -25,7 +25,7 @@ from serve.torch_engine import load
 
 @dataclass
 class Served:
-    """card: what the adapter says of itself. calibrated: whether predictor's probabilities are."""
+    """card: what the adapter says of itself; predictor: with its calibrations."""
 
     card: AdapterCard
     data: Prepared

@@ -199,12 +199,6 @@ class TestCompare:
         with pytest.raises(ValueError, match="label"):
             compare(whole, whole.assign(label=1 - whole.label), repeats=5)
 
-    def test_answers_survive_a_file(self, tmp_path: Path) -> None:
-        done = evaluate(Oracle(), shop(), Ask("click", repeats=5))
-        done.save_answers(tmp_path / "deep" / "answers.parquet")
-        again = pd.read_parquet(tmp_path / "deep" / "answers.parquet")
-        assert compare(again, done.answers, repeats=5)[0]["difference"] == 0
-
 
 class TestChain:
     def test_one_pass_and_two_passes_say_the_same(self) -> None:

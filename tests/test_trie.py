@@ -14,12 +14,11 @@ def shape(node: Node) -> tuple[int, list[str], dict[int, object]]:
     return node.count, sorted(node.items), {token: shape(child) for token, child in node.children.items()}
 
 
-def test_children_are_the_tokens_that_may_follow() -> None:
+def test_a_node_holds_the_tokens_that_may_follow() -> None:
     trie = Trie({"a": (1, 2, END), "b": (1, END), "c": (3, END)})
-    assert sorted(trie.children(())) == [1, 3]
-    assert sorted(trie.children((1,))) == [2, END]
-    assert trie.children((1, END)) == ()
-    assert trie.children((2,)) == ()
+    assert [sorted(node.children) for node in trie.path((1, END))] == [[1, 3], [2, END], []]
+    with pytest.raises(KeyError):
+        trie.path((2,))
     assert (len(trie), "b" in trie, "d" in trie, sorted(trie)) == (3, True, False, ["a", "b", "c"])
     assert trie.ids("a") == (1, 2, END)
 
