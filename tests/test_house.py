@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from collections import Counter
 from importlib.metadata import EntryPoint, entry_points, packages_distributions
 from importlib.util import find_spec
 from pathlib import Path
@@ -63,6 +64,12 @@ def test_a_file_can_be_read_in_one_sitting(file: Path) -> None:
     assert len(text.splitlines()) <= 400
     assert ast.get_docstring(ast.parse(text)), "a file opens by saying what it is"
     assert file.stem not in ("utils", "util", "helpers", "common", "misc"), "name a file after what is in it"
+
+
+def test_a_class_has_its_name_to_itself() -> None:
+    text = "\n".join((ROOT / file).read_text(encoding="utf-8") for file in FILES)
+    counted = Counter(re.findall(r"^class (\w+)", text, re.MULTILINE))
+    assert [name for name, times in counted.items() if times > 1] == []
 
 
 def test_every_folder_of_code_is_a_package() -> None:
