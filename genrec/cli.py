@@ -23,7 +23,9 @@ first steps, on real data that needs no account:
   genrec data prepare movielens-100k     three tables, labels, split, and what was repaired or dropped
   genrec train                           a LoRA adapter, fine-tuned on four tasks at once
   genrec eval                            beside the untrained model and the baselines, with intervals
+  genrec predict --user 42 --items 50,181,286
   genrec recommend --user 42             a top ten
+  genrec ask --user 42 --item Fargo "Is this one for a quiet evening?"
 
 `genrec COMMAND --help` explains one command. `genrec data check PATH` judges files of your own."""
 

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--user", required=True, help="a user id; one that is not in the log is scored as new"
+        "--user", required=True, metavar="ID", help="a user id; one that is not in the log is scored as new"
     )
-    parser.add_argument("--adapter", help="an adapter's folder (the newest under runs/)")
-    parser.add_argument("--data", help="the prepared folder (data/NAME, as the adapter says)")
+    parser.add_argument("--adapter", metavar="DIR", help="an adapter's folder (the newest under runs/)")
+    parser.add_argument("--data", metavar="DIR", help="the prepared folder (data/NAME, as the adapter says)")
 
 
 def _open(args: argparse.Namespace) -> "Served":
@@ -119,6 +119,9 @@ predict = Command(
     "probabilities of every task for one user and some items",
     _predict_arguments,
     _predict,
+    about="Answer every task of an adapter, as of the end of the log: for each item those about items (click;\n"
+    "convert, given a click; ctcvr, their product), for the user alone those about her (return). They are calibrated\n"
+    "once `genrec eval` has been run. Users and items that the log does not know are answered too.",
     examples=[
         "genrec predict --user 42 --items 50,181,286",
         "genrec predict --user 42",
@@ -178,6 +181,9 @@ recommend = Command(
     "the most likely next items of the whole catalog, exactly",
     _recommend_arguments,
     _recommend,
+    about="Rank the whole catalog by P(next): the probability that an item is the one she turns to next, read token\n"
+    "by token along the titles, so that no item is made up. What she has touched is left out. P(click) is the\n"
+    "probability of a click if the item is shown to her. The search is exact unless --nodes stops it.",
     examples=["genrec recommend --user 42", "genrec recommend --user 42 -k 20 --nodes 500"],
 )
 
@@ -228,8 +234,8 @@ ask = Command(
     "a yes-or-no question in your own words",
     _ask_arguments,
     _ask,
-    about="Ask about an item, or, without --item, about the user's return. The answer is the probability of yes, read\n"
-    "from the logits after your words; what you write is data and cannot change the prompt's instructions.",
+    about="Ask about an item, or, without --item, about whether the user comes back. The answer is the probability of\n"
+    "yes, read from the logits after your words; what you write is data and cannot change the instructions.",
     examples=[
         'genrec ask --user 42 --item "Fargo" "Is this one for a quiet evening?"',
         'genrec ask --user 42 "Will they come back this week?"',

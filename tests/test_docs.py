@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from genrec.cli import find, load
+from finetune.recipe import FOLDER
+from genrec.cli import find, load, main
 from genrec.command import GROUP, Parser, fill
 from genrec.tasks import Task, load_task
 
@@ -53,6 +54,24 @@ def test_command_lines_are_found_where_docs_write_them() -> None:
     assert len(command_lines(text("eval.md"))) >= 4
 
 
+def test_help_teaches_by_examples_that_parse_and_names_every_recipe(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in entry_points(group=GROUP).names:
+        command = load(find(name))
+        assert command.examples, name
+        for example in command.examples:
+            fill(Parser(prog=f"genrec {name}"), command).parse_args(shlex.split(example)[2:])
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    told = capsys.readouterr().out
+    assert all(f"\n  {path.stem} " in told for path in FOLDER.glob("*.yaml"))
+    assert main(["--help"]) == 0
+    for line in re.findall(r"^  genrec (.*)$", capsys.readouterr().out, re.MULTILINE):
+        name, *arguments = shlex.split(re.split(r" {2,}", line)[0])
+        fill(Parser(prog=f"genrec {name}"), load(find(name))).parse_args(arguments)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_command_that_is_named_exists(page: Path) -> None:
     named = re.findall(r"`genrec ([a-z]+)", page.read_text("utf-8"))
@@ -80,7 +99,7 @@ def test_the_pages_show_the_example_files_as_they_are() -> None:
 def test_pages_describe_every_field_and_name() -> None:
     from eval.measures import BINARY
     from eval.protocols import PROTOCOLS
-    from finetune.recipe import FOLDER, Recipe
+    from finetune.recipe import Recipe
     from genrec.sources import names
     from genrec.tasks import RULES
     from prompts import pack

@@ -218,6 +218,7 @@ def test_prepare_writes_a_data_set_and_says_what_became_of_the_events(
     [
         (["movielens"], "There is no source"),
         (["simulator", "--set", "users"], "has no value"),
+        (["simulator", "--set", "users=["], "no YAML value"),
         (["simulator", "--set", "colour=red"], "has no option 'colour'"),
         (["simulator", "--tasks", "nowhere"], "No task files"),
         (["files"], "need a PATH"),

@@ -119,7 +119,12 @@ def _options(args: argparse.Namespace) -> dict[str, Any]:
         name, equals, value = pair.partition("=")
         if not equals:
             raise UserError(f"--set {pair} has no value", cure="write --set NAME=VALUE")
-        options[name] = yaml.safe_load(value)
+        try:
+            options[name] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise UserError(
+                f"--set {pair} cannot be read: {value!r} is no YAML value", cure="put it in quotes"
+            ) from error
     return options
 
 
@@ -147,4 +152,10 @@ PREPARE = Command(
     ),
 )
 
-command = group("prepare and check data", {"prepare": PREPARE, "check": CHECK})
+command = group(
+    "prepare and check data",
+    {"prepare": PREPARE, "check": CHECK},
+    about="Read a public data set, or files of your own, into the data set that train and eval read.\n"
+    "`genrec data prepare --help` lists the sources; docs/your-log.md is the way in for a log of your own.",
+    examples=("genrec data prepare movielens-100k", "genrec data check shop/"),
+)
