@@ -9,8 +9,8 @@ from tqdm import tqdm
 
 from eval.answers import CHAIN, CTCVR, chained
 from eval.recommender import ChainAnswer, Floats, Rows, Work
-from eval.touches import Touches
 from genrec.dataset import Prepared
+from genrec.touches import Touches
 from prompts.history import Histories
 from prompts.layout import Known, Layout
 from prompts.trie import Trie

@@ -7,49 +7,46 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
-from eval.report.table import LOWER_IS_BETTER, WORDS
+from eval.report.table import LOWER_IS_BETTER, WORDS, Group, Result, groups
 from eval.results_file import read_results
 
 SHOWN = ("auc", "log_loss", "ece", "hit_rate@10", "ndcg@10")
 
 
-def table(results: Sequence[dict[str, Any]]) -> str:
+def table(results: Sequence[Result]) -> str:
     """Markdown: a table a task (data, split and regime), best mean first."""
-    groups: dict[tuple[str, ...], dict[str, list[dict[str, Any]]]] = {}
-    for result in results:
-        key = (result["data"], result["task"], result["split"], result["regime"])
-        groups.setdefault(key, {}).setdefault(result["model"], []).append(result)
-    return "\n\n".join(_table(key, models) for key, models in sorted(groups.items()))
+    return "\n\n".join(_table(group) for group in groups(results))
 
 
-def _table(key: tuple[str, ...], models: dict[str, list[dict[str, Any]]]) -> str:
-    columns = [c for c in SHOWN if any(c in run["metrics"] for runs in models.values() for run in runs)]
-    examples = max(run["n"] for runs in models.values() for run in runs)
-    rows = sorted(models.items(), key=lambda pair: _rank(pair[1], columns[0]))
-    lines = [f"## {', '.join(key)}: {examples:,} examples", ""]
+def _table(group: Group) -> str:
+    columns = [name for name in SHOWN if name in group.columns]
+    models: dict[str, list[Result]] = {}
+    for result in group.results:
+        models.setdefault(result["model"], []).append(result)
+    examples = max(result["n"] for result in group.results)
+    lines = [f"## {group.data}, {group.task}, {group.split}, {group.regime}: {examples:,} examples", ""]
     lines.append("| model | seeds | " + " | ".join(WORDS[c] for c in columns) + " | paired wins |")
     lines.append("|---" * (len(columns) + 3) + "|")
-    for model, runs in rows:
+    for model, runs in sorted(models.items(), key=lambda pair: _rank(pair[1], columns[0])):
         cells = [_spread(runs, column) for column in columns]
         lines.append(f"| {model} | {len(runs)} | " + " | ".join(cells) + f" | {_wins(runs)} |")
     return "\n".join(lines)
 
 
-def _values(runs: Sequence[dict[str, Any]], column: str) -> list[float]:
+def _values(runs: Sequence[Result], column: str) -> list[float]:
     found = [run["metrics"].get(column, {}).get("value") for run in runs]
     return [value for value in found if value is not None]
 
 
-def _rank(runs: Sequence[dict[str, Any]], column: str) -> float:
+def _rank(runs: Sequence[Result], column: str) -> float:
     values = _values(runs, column)
     if not values:
         return float("inf")
     return fmean(values) * (1 if column in LOWER_IS_BETTER else -1)
 
 
-def _spread(runs: Sequence[dict[str, Any]], column: str) -> str:
+def _spread(runs: Sequence[Result], column: str) -> str:
     values = _values(runs, column)
     if not values:
         return ""
@@ -57,7 +54,7 @@ def _spread(runs: Sequence[dict[str, Any]], column: str) -> str:
     return text if len(values) == 1 else f"{text} ({min(values):.4f} to {max(values):.4f})"
 
 
-def _wins(runs: Sequence[dict[str, Any]]) -> str:
+def _wins(runs: Sequence[Result]) -> str:
     """Against whom, in how many of the runs the paired interval is on our side of zero."""
     won: dict[str, int] = {}
     for run in runs:

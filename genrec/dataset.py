@@ -27,7 +27,7 @@ from genrec.reading import Loaded, Reading
 from genrec.statistics import COLUMNS, Statistics
 from genrec.tables import Tables, written_whole
 from genrec.tasks import Task, task_from
-from genrec.visits import VISIT_COLUMNS, visits
+from genrec.visits import VISIT_COLUMNS, told, visits
 
 REGIMES = ("running", "frozen")
 FORMAT = 2
@@ -79,11 +79,7 @@ class Prepared:
     def statistics_now(self) -> Statistics:
         """What is known at the log's end: what a question asked just after it may say."""
         if self.latest is None:
-            if self.folder is None:
-                raise UserError(
-                    "This data set has no latest statistics", where=self.name, cure="prepare it again"
-                )
-            path = self.folder / "prepared" / LATEST
+            path = self._kept(LATEST)
             with _readable(path):
                 self.latest = statistics_store.load(path, categories(self.tables))
         return self.latest
@@ -97,17 +93,21 @@ class Prepared:
     def followers_now(self, task: str) -> Followers:
         """Which items are touched close to which after the whole log, as an item task means it."""
         if task not in self.followers:
-            if self.folder is None:
-                raise UserError(
-                    "This data set has no latest statistics", where=self.name, cure="prepare it again"
-                )
-            path = self.folder / "prepared" / f"followers_{task}.npz"
+            path = self._kept(f"followers_{task}.npz")
             if not path.exists():
                 what, cure = f"This data set has no task {task!r}", "prepare it with that task"
                 raise UserError(what, where=str(self.folder), cure=f"{cure}, or name another with --data")
             with _readable(path):
                 self.followers[task] = statistics_store.load_followers(path)
         return self.followers[task]
+
+    def _kept(self, name: str) -> Path:
+        """Where what is read when first asked for was written."""
+        if self.folder is None:
+            raise UserError(
+                "This data set has no latest statistics", where=self.name, cure="prepare it again"
+            )
+        return self.folder / "prepared" / name
 
     def lines_in(self, regime: str) -> pd.DataFrame:
         """The history lines with that regime's statistics."""
@@ -196,10 +196,7 @@ def prepare(loaded: Loaded, tasks: dict[str, Task]) -> Prepared:
     examples["split"], train_end = splits.assign(examples, loaded.reading.split, end)
     examples["point"] = lines.points(examples, history)
     by_impression, final = replay(shown, categories(loaded.tables), train_end, end + 1)
-    stats = {
-        regime: _example_stats(values, examples, frame, tasks, train_end if regime == "frozen" else None)
-        for regime, values in by_impression.items()
-    }
+    stats = _example_stats(by_impression, examples, frame, tasks, train_end)
     for regime, values in by_impression.items():
         columns = [_line_column(name, regime) for name in COLUMNS]
         history[columns] = _pick(values, history.impression.to_numpy())
@@ -220,27 +217,30 @@ def _pick(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 
 def _example_stats(
-    by_impression: np.ndarray,
+    by_impression: dict[str, np.ndarray],
     examples: pd.DataFrame,
     frame: pd.DataFrame,
     tasks: dict[str, Task],
-    freeze_at: int | None,
-) -> pd.DataFrame:
-    stats = pd.DataFrame(_pick(by_impression, examples.impression.to_numpy()), columns=list(COLUMNS))
-    items = [t.name for t in _item_tasks(tasks)]
-    stats.loc[examples.task.isin(items), list(COLUMNS)] = (
-        np.nan
-    )  # the target's own numbers would give it away
-    for column in VISIT_COLUMNS:
-        stats[column] = np.nan
-    stats["candidates"] = ""
+    freeze_at: int,
+) -> dict[str, pd.DataFrame]:
+    """By regime the statistics of each example; candidates come later."""
+    impressions = examples.impression.to_numpy(copy=True)
+    # The target's own numbers would give it away.
+    impressions[examples.task.isin([t.name for t in _item_tasks(tasks)])] = -1
+    stats = {}
+    for regime, values in by_impression.items():
+        stats[regime] = pd.DataFrame(_pick(values, impressions), columns=list(COLUMNS))
+        stats[regime][list(VISIT_COLUMNS)] = np.nan
+        stats[regime]["candidates"] = ""
     for task in tasks.values():
         if task.label["rule"] == "returns":
             asked = examples[examples.task == task.name]
             gap = microseconds(task.label.get("session_gap", "12h"), f"task {task.name}, label.session_gap")
             event = task.label.get("event", "any")
             acts = frame if event == "any" else frame[frame.event == event]
-            stats.loc[asked.index, list(VISIT_COLUMNS)] = visits(acts, asked, gap, freeze_at)
+            found = visits(acts, asked, gap)
+            stats["running"].loc[asked.index, list(VISIT_COLUMNS)] = found
+            stats["frozen"].loc[asked.index, list(VISIT_COLUMNS)] = told(asked, found, freeze_at)
     return stats
 
 

@@ -63,15 +63,32 @@ class Followers:
     def _slot(self, item_id: str) -> int | None:
         if item_id not in self.slots and len(self.slots) < self.tracked_items:
             self.slots[item_id] = len(self.slots)
-            self.grow(len(self.slots))
+            self._grow(len(self.slots))
         return self.slots.get(item_id)
 
-    def grow(self, n: int) -> None:
+    def restore(self, slot_items: Sequence[str], close: np.ndarray, count: np.ndarray) -> None:
+        """Take up a state that was kept: items by slot, their (items, items) counts of closeness, their touches."""
+        self.slots = {item: k for k, item in enumerate(slot_items)}
+        n = len(self.slots)
+        self._grow(n)
+        self.close[:n, :n], self.count[:n] = close, count
+
+    def _grow(self, n: int) -> None:
         """Room for n items."""
         while len(self.count) < n:
             more = len(self.count)
             self.close = np.pad(self.close, ((0, more), (0, more)))
             self.count = np.pad(self.count, (0, more))
+
+
+def joined(candidates: Iterable[str]) -> str:
+    """Item ids as the `candidates` column holds them."""
+    return SEPARATOR.join(candidates)
+
+
+def named(candidates: str) -> list[str]:
+    """The item ids of the `candidates` column."""
+    return candidates.split(SEPARATOR) if candidates else []
 
 
 def joinable(ids: Iterable[str], where: str) -> None:
@@ -84,7 +101,7 @@ def joinable(ids: Iterable[str], where: str) -> None:
 def replay(
     lines: pd.DataFrame, touched: np.ndarray, asked: pd.DataFrame, freeze_at: int, until: int
 ) -> tuple[dict[str, list[str]], Followers]:
-    """{"running", "frozen"}: each asking's CANDIDATES item ids joined by SEPARATOR; and the latest counts.
+    """{"running", "frozen"}: each asking's CANDIDATES item ids, joined; and the latest counts.
 
     lines: the history, touched: (lines,) which of them count. asked: user_id, ts. Frozen counts hold what was known
     before freeze_at; the user's own touches go on. The latest hold what was known before `until`, which is after the
@@ -114,11 +131,9 @@ def replay(
     ):
         follow(times[k])
         mine = history.get(users[k], [])
-        found["running"][k] = SEPARATOR.join(running.candidates(mine, CANDIDATES))
+        found["running"][k] = joined(running.candidates(mine, CANDIDATES))
         found["frozen"][k] = (
-            found["running"][k]
-            if times[k] <= freeze_at
-            else SEPARATOR.join(frozen.candidates(mine, CANDIDATES))
+            found["running"][k] if times[k] <= freeze_at else joined(frozen.candidates(mine, CANDIDATES))
         )
     follow(until)
     return found, running

@@ -62,7 +62,7 @@ def load(path: Path, categories: dict[str, Any]) -> Statistics:
         statistics.match.covariance = kept["match_covariance"].copy()
         met, grades = (_cut(kept[name], kept["met_lengths"]) for name in ("met", "met_grades"))
         history = {u: (m.tolist(), g.tolist()) for u, m, g in zip(users, met, grades, strict=True) if len(m)}
-        matrices = {name: kept[name].copy() for name in MATRICES}
+        matrices = {name: kept[name] for name in MATRICES}
         statistics.neighbours.restore(kept["slot_items"].tolist(), history, matrices)
     return statistics
 
@@ -86,10 +86,7 @@ def save_followers(followers: Followers, path: Path) -> None:
 def load_followers(path: Path) -> Followers:
     with np.load(path, allow_pickle=False) as kept:
         followers = Followers(int(kept["tracked_items"]))
-        followers.slots = {item: k for k, item in enumerate(kept["slot_items"].tolist())}
-        followers.grow(len(followers.slots))
-        n = len(followers.slots)
-        followers.close[:n, :n], followers.count[:n] = kept["close"], kept["count"]
+        followers.restore(kept["slot_items"].tolist(), kept["close"], kept["count"])
     return followers
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from genrec.errors import UserError
-from genrec.followers import SEPARATOR
+from genrec.followers import named
 from genrec.tasks import Task
 from prompts.pack import Pack
 from prompts.templates import END, Templates, as_data, percent
@@ -166,7 +166,7 @@ class Layout:
             task.question,
             f"task {task.name}, question",
             item=self._item(item_id),
-            candidates=[self._item(i) for i in _candidates(known.stats)],
+            candidates=[self._item(i) for i in named((known.stats or {}).get("candidates", ""))],
             stats=_numbers(known.stats),
             shares=_shares(known.stats),
             horizon_days=known.horizon_days,
@@ -186,12 +186,6 @@ def _shares(stats: Mapping[str, Any] | None) -> str:
     if stats is None or np.isnan(stats.get("item_share", np.nan)):
         return ""
     return f"{percent(stats['item_share'])} {percent(stats['match_share'])}"
-
-
-def _candidates(stats: Mapping[str, Any] | None) -> list[str]:
-    """Item ids that the statistics name for what is next."""
-    named = str((stats or {}).get("candidates") or "")
-    return named.split(SEPARATOR) if named else []
 
 
 def _numbers(stats: Mapping[str, Any] | None) -> dict[str, float | None]:

@@ -1,6 +1,6 @@
 """An adapter opened on a data set: everything that answers a request, loaded once."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -8,10 +8,10 @@ import numpy as np
 
 from genrec.dataset import Prepared
 from genrec.errors import UserError
-from genrec.followers import CANDIDATES, SEPARATOR
-from genrec.lines import touches
+from genrec.followers import CANDIDATES, joined
 from genrec.statistics import COLUMNS
 from genrec.tasks import Task
+from genrec.touches import Touches
 from prompts.adapter import AdapterCard, histories_of, layout_of, prompts_hash
 from prompts.history import Histories
 from prompts.language_model import fingerprint, load_tokenizer
@@ -33,16 +33,13 @@ class Served:
     histories: Histories
     engine: Engine
     predictor: Predictor
+    _past: dict[str, Touches] = field(default_factory=dict, init=False)  # by item task, when first asked for
 
     @cached_property
     def trie(self) -> Trie:
         """The whole catalog."""
         ids = self.data.tables.items["item_id"].to_pylist()
         return Trie({item: self.layout.item(item) for item in ids})
-
-    @cached_property
-    def _lines(self) -> dict[str, np.ndarray]:
-        return {u: np.asarray(at) for u, at in self.data.lines.groupby("user_id", sort=False).indices.items()}
 
     @cached_property
     def _points(self) -> dict[str, int]:
@@ -54,8 +51,9 @@ class Served:
 
     def touched(self, user_id: str, task: Task, point: int | None = None) -> list[str]:
         """Items that she has touched, as an item task means it, in order: in her first `point` lines, or in all."""
-        mine = self.data.lines.iloc[self._lines.get(user_id, np.empty(0, np.int64))[:point]]
-        return [str(item) for item in mine.item_id[touches(mine, task)]]
+        if task.name not in self._past:
+            self._past[task.name] = Touches(self.data, task)
+        return self._past[task.name].items(user_id, point)
 
     def tasks_about(self, item: bool) -> list[Task]:
         """The tasks with answers that are asked about an item, or about the user alone."""
@@ -94,7 +92,7 @@ class Served:
         task = self.item_task()
         known = self.touched(user_id, task, self.point(user_id))
         candidates = self.data.followers_now(task.name).candidates(known, CANDIDATES)
-        question = self.layout.question(task.name, known=Known({"candidates": SEPARATOR.join(candidates)}))
+        question = self.layout.question(task.name, known=Known({"candidates": joined(candidates)}))
         context = self.histories.context(user_id, self.point(user_id))
         asked, touched = (*context.tolist(), *question.ids), set(self.touched(user_id, task))
         return top_items(self.engine, asked, self.trie, k, exclude=touched, node_budget=nodes)

@@ -88,10 +88,7 @@ def derived(
     found = labels.examples(log, seen, TASKS)
     found["point"] = lines.points(found, history)
     by_impression, _ = replay(seen, CATEGORIES, freeze_at, NEVER)
-    stats = {
-        regime: dataset._example_stats(values, found, log, TASKS, freeze_at if regime == "frozen" else None)
-        for regime, values in by_impression.items()
-    }
+    stats = dataset._example_stats(by_impression, found, log, TASKS, freeze_at)
     dataset._add_candidates(stats, NEXT, found, history, freeze_at, NEVER)
     parts = [of_regime.add_prefix(f"{regime}_") for regime, of_regime in stats.items()]
     ids = [*seen.event_id, ""]  # the last one stands for -1, no impression

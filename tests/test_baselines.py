@@ -20,11 +20,11 @@ from eval.features import Features, attributes
 from eval.lineup import lineup
 from eval.protocols import resplit
 from eval.recommender import Ranker, Recommender, Scorer
-from eval.touches import Touches
 from eval.training import labelled, learnable_lines, scored_tasks
 from genrec import metrics
 from genrec.dataset import Prepared
 from genrec.tables import Tables
+from genrec.touches import Touches
 
 
 def later_scrambled(data: Prepared, task: str) -> Prepared:

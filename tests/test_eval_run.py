@@ -10,11 +10,11 @@ import pytest
 from training_fixtures import save_tiny_model, tiny_shop
 
 from eval.run import Options, evaluate
-from eval.touches import Touches
 from finetune.recipe import Recipe
 from finetune.run import train
 from genrec.cli import main
 from genrec.dataset import Prepared
+from genrec.touches import Touches
 from prompts.adapter import AdapterCard
 from serve.served import Served, newest_adapter, open_adapter
 

@@ -11,11 +11,11 @@ from lenskit.knn import ItemKNNScorer
 from tqdm import tqdm
 
 from eval.recommender import Rows
-from eval.touches import Touches
 from eval.training import learnable_lines, task_of
 from genrec import metrics
 from genrec.dataset import Prepared
 from genrec.lines import touches
+from genrec.touches import Touches
 
 CHOSEN_ON = 1500  # examples that settings are chosen on, spread evenly over the valid split
 NEIGHBOURS = (1, 3, 5, 10, 20, 50)

@@ -3,10 +3,10 @@
 import numpy as np
 
 from eval.recommender import Rows
-from eval.touches import Touches
 from eval.training import task_of
 from genrec.dataset import Prepared
 from genrec.lines import touches
+from genrec.touches import Touches
 
 
 class Popularity:

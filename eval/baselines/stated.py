@@ -5,7 +5,7 @@ import numpy as np
 from eval.recommender import Floats, Rows
 from eval.training import task_of
 from genrec.dataset import Prepared
-from genrec.followers import SEPARATOR
+from genrec.followers import named
 
 STATED = {"follows": "match_share", "returns": "return_share"}  # by the label's rule
 CLOSEST = 1e-6  # to 0 and 1: a share may be either, and no log loss survives that
@@ -29,5 +29,4 @@ class Stated:
         return np.asarray(np.clip(stated, CLOSEST, 1 - CLOSEST), dtype=np.float64)
 
     def rank(self, data: Prepared, rows: Rows, k: int) -> list[list[str] | None]:
-        named = data.stats[self.regime].candidates.iloc[rows]
-        return [text.split(SEPARATOR)[:k] if text else [] for text in named]
+        return [named(candidates)[:k] for candidates in data.stats[self.regime].candidates.iloc[rows]]
