@@ -5,7 +5,6 @@ p as a list; ctcvr also click, convert, p_click and p_convert; an item task has 
 list) and items, the list itself.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -13,21 +12,11 @@ import numpy as np
 import pandas as pd
 
 from eval.recommender import ChainAnswer, ChainScorer, Floats, Ranker, Recommender, Rows, Scorer
+from genrec.chain import CTCVR
 from genrec.dataset import Prepared
 from genrec.metrics import ranks
-from genrec.tasks import Task
 
-CTCVR = "ctcvr"  # click and convert, of all impressions; derived from the two tasks
-CHAIN = ("click", "convert")
 K = 10  # length of a list
-
-
-def chained(tasks: Mapping[str, Task]) -> bool:
-    """Whether conversions are asked given the click, both of them yes or no: only then is there ctcvr."""
-    click, convert = (tasks.get(name) for name in CHAIN)
-    if click is None or convert is None:
-        return False
-    return click.kind == convert.kind == "binary" and (click.given, convert.given) == (None, "click")
 
 
 class Asked(NamedTuple):

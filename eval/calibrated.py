@@ -5,8 +5,9 @@ Click and convert share the chain's two lines, fitted together: reported of each
 
 import pandas as pd
 
-from eval.answers import CTCVR, scored
+from eval.answers import scored
 from genrec.calibration import Calibration, ChainCalibration, fit_chain
+from genrec.chain import CTCVR
 
 Line = Calibration | ChainCalibration
 

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from eval.answers import CHAIN, CTCVR
 from eval.recommender import Counting, Recommender, Work
+from genrec.chain import CHAIN, CTCVR
 
 Spent = Mapping[
     str, Any

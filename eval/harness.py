@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from eval import measures
-from eval.answers import CHAIN, CTCVR, asked, chained, scored
+from eval.answers import asked, scored
 from eval.calibrated import Line, apply_line, fit_chain_line, fit_line
 from eval.cost import cost
 from eval.measures import compare
@@ -25,6 +25,7 @@ from eval.sampling import Sample, draw
 from eval.store import Store
 from genrec import metrics
 from genrec.calibration import Calibration
+from genrec.chain import CHAIN, CTCVR, chained
 from genrec.dataset import Prepared
 from genrec.errors import UserError
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from eval.answers import CHAIN, CTCVR
 from eval.recommender import Recommender
+from genrec.chain import CHAIN, CTCVR
 from genrec.dataset import Prepared
 
 
@@ -28,8 +28,7 @@ def lineup(data: Prepared, task: str, seed: int = 0, quick: bool = False) -> lis
     ]
     if task == CTCVR or data.tasks[task].label["rule"] == "follows":
         means = [lambda: Means("user"), lambda: Means("item"), lambda: Means("both")]
-        stated = [] if task == CTCVR or data.tasks[task].given is not None else [Stated]
-        return [Prior, *means, *stated, *_towers(task, seed), *tabular]
+        return [Prior, *means, Stated, *_towers(task, seed), *tabular]
     rule, kind = data.tasks[task].label["rule"], data.tasks[task].kind
     if kind == "item":
         return [Popularity, Stated, lambda: ItemKnn(QUICK if quick else None)]

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from eval.answers import CHAIN, CTCVR, chained
 from eval.recommender import ChainAnswer, Floats, Rows, Work
+from genrec.chain import CHAIN, CTCVR, chained
 from genrec.dataset import Prepared
 from genrec.touches import Touches
 from prompts.history import Histories

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from eval.answers import CTCVR, as_task, asked
+from eval.answers import as_task, asked
 from eval.baselines.file import FilePredictions
+from genrec.chain import CTCVR
 from genrec.dataset import Prepared
 from genrec.errors import UserError
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from eval import harness
-from eval.answers import CTCVR, asked
+from eval.answers import asked
 from eval.baselines.file import FilePredictions
 from eval.harness import Ask, Evaluation
 from eval.lineup import lineup
@@ -18,6 +18,7 @@ from eval.recommender import Recommender
 from eval.report import write_report
 from eval.results_file import write_result
 from eval.store import Store
+from genrec.chain import CTCVR
 from genrec.dataset import Prepared
 from genrec.errors import UserError
 from prompts.adapter import AdapterCard, histories_of, layout_of

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from genrec.errors import UserError
 from genrec.fields import find, read_mapping, refuse_unknown
@@ -15,7 +15,8 @@ FOLDER = Path(__file__).parent / "recipes"
 
 @dataclass(frozen=True)
 class Lora:
-    """PEFT's LoRA: rank, alpha, dropout, and the linear layers it adapts ("all-linear": all but the head)."""
+    """PEFT's LoRA: rank, alpha, dropout, the linear layers it adapts ("all-linear": all but the head), and in how many
+    of the model's last transformer layers; null is all. Those below them need no backward pass."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
@@ -23,6 +24,7 @@ class Lora:
     alpha: int = 32
     dropout: float = 0.0
     targets: str | tuple[str, ...] = "all-linear"
+    last_layers: Annotated[int, Field(ge=1)] | None = None
 
 
 @dataclass(frozen=True)

@@ -196,19 +196,34 @@ def build_trainer(
         eval_dataset=rows.valid,
         processing_class=tokenizer,
         data_collator=Collator(),
-        peft_config=LoraConfig(
-            r=recipe.lora.rank,
-            lora_alpha=recipe.lora.alpha,
-            lora_dropout=recipe.lora.dropout,
-            target_modules=recipe.lora.targets
-            if isinstance(recipe.lora.targets, str)
-            else list(recipe.lora.targets),
-            task_type="CAUSAL_LM",
-        ),
+        peft_config=_lora(recipe, model),
         task_names=[task.name for task in mixture.tasks],
         weights=weights,
         answers=[mixture.layout.answers[task.name] for task in mixture.tasks],
         learned=recipe.weighting == "learned",
+    )
+
+
+def _lora(recipe: Recipe, model: Any) -> LoraConfig:
+    lora, depth = recipe.lora, model.config.num_hidden_layers
+    if lora.last_layers is not None and lora.last_layers > depth:
+        raise UserError(
+            f"{recipe.base} has {depth} layers, not {lora.last_layers}",
+            where=f"recipe {recipe.name}, lora.last_layers",
+            cure=f"give a number from 1 to {depth}",
+        )
+    last = None if lora.last_layers is None else list(range(depth - lora.last_layers, depth))
+    targets: Any = lora.targets
+    if targets == "all-linear" and last is not None:  # PEFT takes layers only with names
+        linear = [name for name, part in model.named_modules() if isinstance(part, torch.nn.Linear)]
+        targets = {name.rpartition(".")[2] for name in linear if ".layers." in name}
+    return LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=targets if isinstance(targets, str) else sorted(targets),
+        layers_to_transform=last,
+        task_type="CAUSAL_LM",
     )
 
 

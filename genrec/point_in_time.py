@@ -35,9 +35,7 @@ def facts(shown: pd.DataFrame) -> Iterator[Fact]:
 def learn(statistics: Statistics, batch: Sequence[Fact]) -> None:
     """Facts of one moment."""
     statistics.observe([what for _, kind, what in batch if kind == "outcome"])
-    for _, kind, what in batch:
-        if kind == "convert":
-            statistics.observe_convert(what)
+    statistics.observe_converts([what for _, kind, what in batch if kind == "convert"])
 
 
 def replay(

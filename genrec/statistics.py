@@ -29,17 +29,22 @@ COLUMNS = (
     "category_share",  # the user's shrunken click share, averaged over the item's categories
     "neighbour_gain",  # what her outcomes on other items say of this one, beyond item_gain and user_gain
     "match_share",  # the click share expected of this user on this item, from all of these
+    "match_convert_share",  # the share of conversions expected of her on it, given that she clicks
     "recent3_share",  # of her last three outcomes, NaN when there are none
     "recent10_share",
 )
 PRIOR = 5.0  # pseudo-outcomes behind every shrunken share
-# What match_share is read from, in log-odds or in grades over the base rate's variance, with the weights it starts at.
+# What both match shares are read from, in log-odds or in grades over the click rate's variance, with the weights they
+# start at. "base" is the rate of clicks, or of conversions given a click.
 TERMS = {
     "base": 1.0, "item_share": 0.3, "item_gain": 0.7, "item_convert_share": 0.1, "user_share": 0.3, "user_gain": 0.7,
     "user_convert_share": 0.1, "category_share": 0.2, "neighbour_gain": 2.0, "recent3_share": 0.1,
     "recent10_share": 0.2,
 }  # fmt: skip
 SPREAD = 0.5  # standard deviation of those weights before anything is learned
+SUREST = (
+    0.99  # at which a rate of conversions given a click is cut: early on, shrinkage alone can carry it past 1
+)
 
 
 class Outcome(NamedTuple):
@@ -69,16 +74,18 @@ class Statistics:
         # [count, clicks, grades, converts, outcomes of conversion]
         self.total = np.array([PRIOR, PRIOR / 2, PRIOR * 0.35, PRIOR / 5, PRIOR])
         self.neighbours = Neighbours(categories, tracked_items)
-        self.match = OnlineLogistic(tuple(TERMS.values()), [SPREAD] * len(TERMS))
+        self.match, self.match_convert = (
+            OnlineLogistic(tuple(TERMS.values()), [SPREAD] * len(TERMS)) for _ in range(2)
+        )
 
     # ---- reading ----------------------------------------------------------------------------------------
 
     def read(self, user_id: str, item_id: str) -> np.ndarray:
-        """COLUMNS as float64 (13,), from what has been observed so far."""
+        """COLUMNS as float64 (14,), from what has been observed so far."""
         return self._read(user_id, item_id)[0]
 
-    def _read(self, user_id: str, item_id: str) -> tuple[np.ndarray, np.ndarray]:
-        """COLUMNS, and the TERMS behind match_share."""
+    def _read(self, user_id: str, item_id: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """COLUMNS, and the TERMS behind match_share and match_convert_share."""
         total, clicks, _, converts, convertible = self.total
         click_rate, convert_rate = clicks / total, converts / convertible
         item = self.items.get(item_id, np.zeros(5))
@@ -107,12 +114,14 @@ class Statistics:
                 _log_odds(_shrunk(hits10, count10, user_share)) - mine,
             ]
         )
+        given_click = terms.copy()
+        given_click[0] = _log_odds(min(convert_rate / click_rate, SUREST))
         columns = [
             item[0], item_share, item_gain, item_convert, user[0], user_share, user_gain, user_convert,
-            category_share, neighbour_gain, self.match.probability(terms),
+            category_share, neighbour_gain, self.match.probability(terms), self.match_convert.probability(given_click),
             hits3 / count3 if count3 else np.nan, hits10 / count10 if count10 else np.nan,
         ]  # fmt: skip
-        return np.array(columns), terms
+        return np.array(columns), terms, given_click
 
     def _category_share(self, user_id: str, item_id: str, user_share: float) -> float:
         shares = []
@@ -128,18 +137,23 @@ class Statistics:
         batch = [(o, *self._read(o.user_id, o.item_id)) for o in outcomes]
         rate = self.total[2] / self.total[0]
         learned = []
-        for outcome, columns, terms in batch:
+        for outcome, columns, terms, given_click in batch:
             of_item, of_user = columns[[COLUMNS.index("item_gain"), COLUMNS.index("user_gain")]]
             surprise = outcome.grade - rate
             self._count(outcome, surprise - of_user, surprise - of_item)
             self.match.learn(terms, outcome.click, outcome.weight)
+            if outcome.click and outcome.convert is not None:
+                self.match_convert.learn(given_click, outcome.convert, outcome.weight)
             learned.append((outcome.user_id, outcome.item_id, float(surprise - of_item - of_user)))
-        self.neighbours.learn(learned, {o.item_id: self.items[o.item_id][0] for o, _, _ in batch})
+        self.neighbours.learn(learned, {o.item_id: self.items[o.item_id][0] for o, *_ in batch})
 
-    def observe_convert(self, outcome: Outcome) -> None:
-        """Whether a click converted, known after the click itself had been observed."""
-        for counts in (self.items[outcome.item_id], self.users[outcome.user_id], self.total):
-            counts[3:] += outcome.weight * np.array((outcome.convert, 1))
+    def observe_converts(self, outcomes: Iterable[Outcome]) -> None:
+        """Whether clicks converted, known at one moment after the clicks themselves had been observed."""
+        batch = [(o, self._read(o.user_id, o.item_id)[2]) for o in outcomes]
+        for outcome, given_click in batch:
+            self.match_convert.learn(given_click, int(bool(outcome.convert)), outcome.weight)
+            for counts in (self.items[outcome.item_id], self.users[outcome.user_id], self.total):
+                counts[3:] += outcome.weight * np.array((outcome.convert, 1))
 
     def _count(self, outcome: Outcome, of_item: float, of_user: float) -> None:
         """of_item, of_user: the residuals that item and user answer for."""

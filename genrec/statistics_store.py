@@ -9,6 +9,8 @@ from genrec.followers import Followers
 from genrec.neighbours import MATRICES
 from genrec.statistics import Statistics
 
+MATCHES = ("match", "match_convert")
+
 
 def save(statistics: Statistics, path: Path) -> None:
     users = list(statistics.users)
@@ -35,8 +37,11 @@ def save(statistics: Statistics, path: Path) -> None:
         met_grades=np.concatenate([np.asarray(g, np.float64) for _, g in met] or [np.empty(0)]),
         met_lengths=np.array([len(m) for m, _ in met], np.int64),
         slot_items=_texts(neighbours.slots),
-        match_mean=statistics.match.mean,
-        match_covariance=statistics.match.covariance,
+        **{
+            f"{name}_{part}": getattr(getattr(statistics, name), part)
+            for name in MATCHES
+            for part in ("mean", "covariance")
+        },
         **{name: getattr(neighbours, name)[:n, :n] for name in MATRICES},
     )
 
@@ -45,31 +50,25 @@ def load(path: Path, categories: dict[str, Any]) -> Statistics:
     """The state that was saved, ready to read and to observe what comes."""
     with np.load(path, allow_pickle=False) as kept:
         statistics = Statistics(categories, int(kept["tracked_items"]))
-        statistics.total = _five(kept["total"])
-        statistics.items = dict(zip(kept["item_ids"].tolist(), _five(kept["items"]), strict=True))
+        statistics.total = kept["total"].copy()
+        statistics.items = dict(zip(kept["item_ids"].tolist(), kept["items"].copy(), strict=True))
         users = kept["user_ids"].tolist()
-        statistics.users = dict(zip(users, _five(kept["users"]), strict=True))
+        statistics.users = dict(zip(users, kept["users"].copy(), strict=True))
         keys = zip(kept["pair_users"].tolist(), kept["pair_categories"].tolist(), strict=True)
         statistics.user_categories = dict(zip(keys, kept["pairs_of_users"].copy(), strict=True))
-        # Files made before outcomes had weights hold none.
-        weights = kept["recent_weights"] if "recent_weights" in kept else np.ones(len(kept["recent"]))
-        recent = (_cut(flat, kept["recent_lengths"]) for flat in (kept["recent"], weights))
+        recent = (_cut(kept[name], kept["recent_lengths"]) for name in ("recent", "recent_weights"))
         statistics.recent = {
             u: list(zip(clicks.tolist(), heavy.tolist(), strict=True))
             for u, clicks, heavy in zip(users, *recent, strict=True)
         }
-        statistics.match.mean = kept["match_mean"].copy()
-        statistics.match.covariance = kept["match_covariance"].copy()
+        for name in MATCHES:
+            for part in ("mean", "covariance"):
+                setattr(getattr(statistics, name), part, kept[f"{name}_{part}"].copy())
         met, grades = (_cut(kept[name], kept["met_lengths"]) for name in ("met", "met_grades"))
         history = {u: (m.tolist(), g.tolist()) for u, m, g in zip(users, met, grades, strict=True) if len(m)}
         matrices = {name: kept[name] for name in MATRICES}
         statistics.neighbours.restore(kept["slot_items"].tolist(), history, matrices)
     return statistics
-
-
-def _five(counts: np.ndarray) -> np.ndarray:
-    """Files made before outcomes of conversion had a count of their own hold four: each outcome was one of both."""
-    return np.concatenate([counts, counts[..., :1]], axis=-1) if counts.shape[-1] == 4 else counts.copy()
 
 
 def save_followers(followers: Followers, path: Path) -> None:

@@ -11,7 +11,7 @@ from genrec.errors import UserError
 from genrec.followers import named
 from genrec.tasks import Task
 from prompts.pack import Pack
-from prompts.templates import END, Templates, as_data, percent
+from prompts.templates import END, Templates, as_data, level
 from prompts.tokens import Tokens
 
 Ids = tuple[int, ...]
@@ -155,6 +155,7 @@ class Layout:
             where,
             item=item,
             query=as_data(query),
+            stats=_numbers(known.stats),
             shares=_shares(known.stats),
             words=self.pack.words,
         )
@@ -182,10 +183,10 @@ class Layout:
 
 
 def _shares(stats: Mapping[str, Any] | None) -> str:
-    """The two numbers of a question about an item: how many like it, how many would be expected of this user."""
+    """The two levels of a question about an item: how many like it, how many would be expected of this user."""
     if stats is None or np.isnan(stats.get("item_share", np.nan)):
         return ""
-    return f"{percent(stats['item_share'])} {percent(stats['match_share'])}"
+    return f"{level(stats['item_share'])} {level(stats['match_share'])}"
 
 
 def _numbers(stats: Mapping[str, Any] | None) -> dict[str, float | None]:

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Mapping
+from string import ascii_letters
 from typing import Any
 
 from jinja2 import StrictUndefined, TemplateError
@@ -12,6 +13,7 @@ from genrec.errors import UserError
 from prompts.tokens import Tokens
 
 END = "\t"  # ends an item's title; no title holds one (genrec.titles.one_line)
+LOWEST, STEP = -6.8, 0.2  # log-odds of the letter A, and from one letter to the next
 MARK = re.compile("\x00(\\d+)\x00")
 
 
@@ -43,13 +45,17 @@ def as_data(value: Any) -> Any:
     return value
 
 
-def percent(share: float) -> str:
-    """Two digits, always: 01 to 99.
+def level(share: float) -> str:
+    """A share as one letter, one token for a model to read: A to Z, then a to z, a fifth of log-odds apart.
 
-    >>> percent(0.784), percent(1.0), percent(0.0)
-    ('78', '99', '01')
+    "A" is a tenth of a percent or less, "z" 97 percent or more, "i" one half.
+
+    >>> level(0.0), level(0.01), level(0.02), level(0.5), level(0.55), level(0.784), level(1.0)
+    ('A', 'L', 'P', 'i', 'j', 'o', 'z')
     """
-    return f"{min(max(round(share * 100), 1), 99):02d}"
+    share = min(max(share, 1e-9), 1 - 1e-9)
+    step = round((math.log(share / (1 - share)) - LOWEST) / STEP)
+    return ascii_letters[(min(max(step, 0), 51) + 26) % 52]
 
 
 def amount(number: float) -> str:
@@ -75,7 +81,7 @@ class Templates:
         self._environment = ImmutableSandboxedEnvironment(
             undefined=StrictUndefined, keep_trailing_newline=True, finalize=self._finalize, autoescape=False
         )
-        self._environment.globals = {"percent": percent, "amount": amount, "end": _END}
+        self._environment.globals = {"level": level, "amount": amount, "end": _END}
         self._compiled: dict[str, Any] = {}
 
     def ids(self, template: str, where: str, **values: Any) -> tuple[int, ...]:

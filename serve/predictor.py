@@ -10,6 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from genrec.calibration import Calibration
+from genrec.chain import CHAIN, CTCVR, chained
 from prompts.history import Histories
 from prompts.layout import Known, Layout, Question
 from serve.engine import Engine, Request
@@ -45,7 +46,7 @@ class Predictor:
         self, rows: Sequence[Row], tasks: Sequence[str], query: str | None = None
     ) -> dict[str, np.ndarray]:
         """Per task float64 probabilities: (n,) of the first answer for binary tasks, (n, answers) for choices; and
-        "ctcvr" (n,) where click and convert are both asked.
+        "ctcvr" (n,) where click and convert are both asked and convert continues click.
 
         query: ask in these words instead of each task's own; such probabilities are not calibrated.
         Raises ValueError for a task that has no answers to choose from.
@@ -63,8 +64,8 @@ class Predictor:
                 if query is None and task in self.calibrations:
                     p = self.calibrations[task].apply(p)
             found[task] = p
-        if "click" in found and "convert" in found:
-            found["ctcvr"] = found["click"] * found["convert"]
+        if set(CHAIN) <= set(found) and chained(self.layout.tasks):
+            found[CTCVR] = found["click"] * found["convert"]
         return found
 
     def _scored(self, rows: Sequence[Row], tasks: Sequence[str], query: str | None) -> list[list[np.ndarray]]:

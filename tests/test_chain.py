@@ -9,12 +9,12 @@ from our_model import ours
 from small_logs import CLICK, CONVERT, prepared, row
 from small_shop import shop
 
-from eval.answers import CHAIN, CTCVR
 from eval.baselines.two_tower import TwoTower
 from eval.calibrated import fit_line
 from eval.harness import Ask, Evaluation, evaluate, tasks
 from eval.lineup import lineup
 from genrec import metrics
+from genrec.chain import CHAIN, CTCVR
 from genrec.dataset import Prepared
 from genrec.tasks import Task
 

@@ -9,11 +9,11 @@ from our_model import ours
 from small_shop import shop
 from test_report import result
 
-from eval.answers import CTCVR
 from eval.baselines.means import Means
 from eval.harness import Ask, evaluate
 from eval.report.page import page
 from eval.store import Store
+from genrec.chain import CTCVR
 
 
 def test_what_clicks_pass_has_answered_costs_nothing_and_says_so() -> None:

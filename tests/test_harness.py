@@ -11,11 +11,12 @@ import pytest
 from small_shop import shop
 
 from eval import results_file
-from eval.answers import CTCVR, answer, as_task, asked
+from eval.answers import answer, as_task, asked
 from eval.baselines.prior import Prior
 from eval.harness import Ask, compare, evaluate, tasks
 from eval.recommender import ChainAnswer, Recommender
 from eval.store import Store, by_users
+from genrec.chain import CTCVR
 from genrec.dataset import Prepared
 from genrec.errors import UserError
 from genrec.tasks import Task

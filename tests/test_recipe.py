@@ -28,6 +28,7 @@ def test_every_shipped_recipe_loads(path: Path) -> None:
     [
         ("learning_rate: fast", "learning_rate"),
         ("lora: {rnk: 8}", "lora.rnk"),
+        ("lora: {last_layers: 0}", "lora.last_layers"),
         ("weighting: learnt", "weighting"),
         ("shares: {next: 2}", "shares.next"),
         ("weights: {next: -1}", "weights.next"),

@@ -42,15 +42,3 @@ def test_empty_statistics_can_be_kept(tmp_path: Path) -> None:
     again = load(tmp_path / "kept.npz", {})
     np.testing.assert_array_equal(again.read("u", "i"), Statistics({}).read("u", "i"))
     again.observe([Outcome("u", "i", 1, 0)])
-
-
-def test_statistics_saved_before_conversions_had_counts_and_outcomes_weights_are_read(tmp_path: Path) -> None:
-    one = Statistics({})
-    for click, convert in ((1, 1), (0, 0), (1, 0)):
-        one.observe([Outcome("u", "i", click, convert)])
-    save(one, tmp_path / "kept.npz")
-    with np.load(tmp_path / "kept.npz") as kept:
-        older = {n: a[..., :4] if n in ("total", "items", "users") else a for n, a in kept.items()}
-        del older["recent_weights"]
-    np.savez_compressed(tmp_path / "older.npz", **older)
-    np.testing.assert_array_equal(load(tmp_path / "older.npz", {}).read("u", "i"), one.read("u", "i"))

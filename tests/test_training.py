@@ -18,7 +18,7 @@ from training_fixtures import save_tiny_model, tiny_shop
 
 from finetune import checkpoint
 from finetune.mixture import Mixture, packed_row
-from finetune.recipe import Recipe, load_recipe
+from finetune.recipe import Lora, Recipe, load_recipe
 from finetune.run import Rows, build_rows, build_trainer, mixture_options
 from finetune.run import train as train_run
 from finetune.trainer import SharedContextTrainer
@@ -145,6 +145,19 @@ def test_a_run_learns_and_exports_an_adapter_that_describes_itself(
     assert set(card.metrics) >= {"loss", "loss_click", "loss_next"}
     with pytest.raises(UserError, match="was trained on"):
         card.check_base("another", "0" * 64, folder)
+
+
+def test_the_last_layers_alone_are_trained_and_no_more_than_there_are(
+    shop: Prepared, base: Path, tmp_path: Path
+) -> None:
+    recipe = replace(SMALL, base=str(base), steps=1, lora=Lora(last_layers=1))
+    folder = train_run(shop, recipe, tmp_path / "run")
+    names = load_file(folder / "adapter_model.safetensors")
+    assert {name.split(".layers.")[1].split(".")[0] for name in names} == {"1"}
+    linear = {name.split(".lora_")[0].rpartition(".")[2] for name in names}
+    assert linear == {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
+    with pytest.raises(UserError, match="2 layers, not 3"):
+        train_run(shop, replace(recipe, lora=Lora(last_layers=3)), tmp_path / "other")
 
 
 def test_learned_weights_move_and_come_back_with_a_checkpoint(

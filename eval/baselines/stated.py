@@ -8,12 +8,13 @@ from genrec.dataset import Prepared
 from genrec.followers import named
 
 STATED = {"follows": "match_share", "returns": "return_share"}  # by the label's rule
+STATED_GIVEN = {"follows": "match_convert_share"}  # of a task that continues another
 CLOSEST = 1e-6  # to 0 and 1: a share may be either, and no log loss survives that
 
 
 class Stated:
-    """match_share for what follows an impression, return_share for returns, the candidates for items. Conversions given
-    a click have no number of their own: unscored."""
+    """match_share for what follows an impression, match_convert_share for what follows its click, return_share for
+    returns, the candidates for items."""
 
     name = "stated statistic"
 
@@ -22,8 +23,8 @@ class Stated:
 
     def predict(self, data: Prepared, rows: Rows) -> Floats:
         task = data.tasks[task_of(data, rows)]
-        column = STATED.get(task.label["rule"])
-        if column is None or task.given is not None:
+        column = (STATED if task.given is None else STATED_GIVEN).get(task.label["rule"])
+        if column is None:
             return np.full(len(rows), np.nan)
         stated = data.stats[self.regime][column].to_numpy(np.float64)[rows]
         return np.asarray(np.clip(stated, CLOSEST, 1 - CLOSEST), dtype=np.float64)
