@@ -47,7 +47,8 @@ def impressions(frame: pd.DataFrame, tasks: Mapping[str, Task]) -> pd.DataFrame:
 
     Columns: user_id, item_id, ts, asked (when its question is asked: at its request's first impression, so that those
     of one request do not see each other), value, weight, click, click_known_at, convert (of clicked ones; 0 elsewhere),
-    convert_ts (first attributed conversion, -1 if none), convert_known_at (-1 where not clicked).
+    convert_ts (first attributed conversion, -1 if none), convert_known_at (without a click: when that of a click at the
+    last moment would have been).
     """
     shown = frame[frame.event == "impression"].reset_index(drop=True)
     first = shown.groupby(["user_id", "request_id"], sort=False).ts.transform("min")
@@ -66,13 +67,13 @@ def impressions(frame: pd.DataFrame, tasks: Mapping[str, Task]) -> pd.DataFrame:
     shown["convert_ts"] = -1
     shown.loc[clicked.index, "convert_ts"] = converts
     shown["convert"] = (shown.convert_ts >= 0).astype(int)
-    shown["convert_known_at"] = np.where(shown.click == 1, shown.click_ts + window, -1)
+    shown["convert_known_at"] = np.where(shown.click == 1, clicks, shown.click_known_at) + window
     return shown
 
 
 def known_together(shown: pd.DataFrame) -> pd.Series:
-    """Where the convert outcome had matured by the time the click outcome did (no click: no conversion either)."""
-    return (shown.click == 0) | (shown.convert_known_at <= shown.click_known_at)
+    """Where the convert outcome had matured by the time the click outcome did."""
+    return shown.convert_known_at <= shown.click_known_at
 
 
 def uncredited(frame: pd.DataFrame, tasks: Mapping[str, Task]) -> dict[str, int]:

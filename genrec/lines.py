@@ -20,7 +20,7 @@ def lines(frame: pd.DataFrame, shown: pd.DataFrame) -> pd.DataFrame:
     seen = pd.DataFrame(
         {
             "user_id": shown.user_id, "item_id": shown.item_id, "ts": shown.ts, "known_at": shown.click_known_at,
-            "kind": "impression", "click": shown.click, "convert": np.where(inline, shown.convert, -1),
+            "kind": "impression", "click": shown.click, "convert": shown.convert.where(inline | (shown.click == 0), -1),
             "value": shown.value, "impression": shown.position_in_log,
         }
     )  # fmt: skip

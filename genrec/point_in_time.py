@@ -14,8 +14,8 @@ Fact = tuple[int, str, Outcome]  # known_at, "outcome" | "convert", what
 
 
 def facts(shown: pd.DataFrame) -> Iterator[Fact]:
-    """Outcomes in the order in which they matured; whether a click converted is a fact of its own where that matures
-    later, and it does not come early where she converted early."""
+    """Outcomes in the order in which they matured; whether an impression converted is a fact of its own where that
+    matures later, and it does not come early where she converted early."""
     inline = known_together(shown)
     rows = []
     for k, (user, item, click, known, convert, is_inline, closed, weight) in enumerate(

@@ -2,8 +2,8 @@
 
 Outcomes become facts when they mature, and a question sees the facts that matured strictly before it. A conversion
 matures in its own time: until its attribution window has closed, neither its yes nor its no is in any share. What was
-not clicked is a no to it as soon as that is known, so the shares read low while many clicks are undecided. Regimes:
-`running` reads at the example's own time, `frozen` stops learning at the end of training.
+not clicked is a no only when a click at the last moment would have been one, or shares would read low while clicks are
+undecided. Regimes: `running` reads at the example's own time, `frozen` stops learning at the end of training.
 
 In a sampled log an outcome counts as often as its impression's weight (the inverse of the sampling rate) says, so that
 counts and shares are those of the whole traffic. neighbour_gain alone takes each row once.
@@ -148,10 +148,11 @@ class Statistics:
         self.neighbours.learn(learned, {o.item_id: self.items[o.item_id][0] for o, *_ in batch})
 
     def observe_converts(self, outcomes: Iterable[Outcome]) -> None:
-        """Whether clicks converted, known at one moment after the clicks themselves had been observed."""
+        """Whether impressions converted, known at one moment, after their clicks had been observed."""
         batch = [(o, self._read(o.user_id, o.item_id)[2]) for o in outcomes]
         for outcome, given_click in batch:
-            self.match_convert.learn(given_click, int(bool(outcome.convert)), outcome.weight)
+            if outcome.click:
+                self.match_convert.learn(given_click, int(bool(outcome.convert)), outcome.weight)
             for counts in (self.items[outcome.item_id], self.users[outcome.user_id], self.total):
                 counts[3:] += outcome.weight * np.array((outcome.convert, 1))
 

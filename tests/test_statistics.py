@@ -167,7 +167,7 @@ def naive(shown: pd.DataFrame, ts: int) -> Statistics:
 def counted(shown: pd.DataFrame, user: str, item: str, ts: int) -> list[float]:
     """Counts and shares straight from the impressions: item_count, item_share, item_convert_share, the user's three."""
     seen = shown[shown.click_known_at < ts]
-    closed = seen.weight * ((seen.click == 0) | (np.maximum(seen.convert_known_at, seen.click_known_at) < ts))
+    closed = seen.weight * (np.maximum(seen.convert_known_at, seen.click_known_at) < ts)
     clicks, converts = seen.weight * seen.click, closed * seen.convert
     rate = (PRIOR / 2 + clicks.sum()) / (PRIOR + seen.weight.sum())
     convert_rate = (PRIOR / 5 + converts.sum()) / (PRIOR + closed.sum())
@@ -202,8 +202,8 @@ def test_replay_is_the_naive_recomputation(log: list[Row]) -> None:
     np.testing.assert_allclose(final.read("u", "a"), naive(shown, NEVER).read("u", "a"), rtol=1e-6)
 
 
-def test_whether_a_click_converted_counts_once_its_window_has_closed_be_it_yes_or_no() -> None:
-    minutes = (10, 10.1, 21, 21.1)
+def test_whether_an_impression_converted_counts_once_its_windows_have_closed_be_it_yes_or_no() -> None:
+    minutes = (10.1, 21, 21.1, 30, 30.1)
     log = [
         row("u", "a", 0, "impression"), row("u", "a", 1, "click"), row("u", "a", 2, "convert"),
         row("v", "b", 0, "impression"), row("v", "b", 1, "click"), row("v", "c", 0, "impression"),
@@ -213,18 +213,15 @@ def test_whether_a_click_converted_counts_once_its_window_has_closed_be_it_yes_o
     values = pd.DataFrame(replay(shown, {}, 0, NEVER)[0]["running"], columns=list(COLUMNS))
     later = values[shown.user_id == "w"].assign(minute=(shown.ts - START) / MINUTE, item=shown.item_id)
     share = {m: part.set_index("item").item_convert_share.to_dict() for m, part in later.groupby("minute")}
-    assert share[10.0] == {
-        "a": 0.2,
-        "b": 0.2,
-        "c": 0.2,
-    }  # nothing is known strictly before ten minutes are over
-    # The clicks are known, what came of them is not: c alone, which was not clicked, is a no.
+    # The clicks are known after ten minutes; what came of them twenty after each click, strictly before nothing.
     assert later[later.minute == 10.1].item_count.tolist() == [1, 1, 1]
-    assert share[10.1] == pytest.approx({"a": 1 / 6, "b": 1 / 6, "c": (5 / 6) / 6})
-    # Six more were shown in vain, two of each.
-    assert share[21.0] == pytest.approx({"a": (5 / 12) / 7, "b": (5 / 12) / 7, "c": (5 / 12) / 8})
-    rate = 2 / 14  # twenty minutes after the clicks: one yes and one no more
-    assert share[21.1] == pytest.approx({"a": (1 + 5 * rate) / 8, "b": 5 * rate / 8, "c": 5 * rate / 8})
+    assert share[10.1] == share[21.0] == {"a": 0.2, "b": 0.2, "c": 0.2}
+    rate = 2 / 7
+    assert share[21.1] == pytest.approx({"a": (1 + 5 * rate) / 6, "b": 5 * rate / 6, "c": rate})
+    assert share[30.0] == share[21.1]
+    # c was not clicked: a no once a click in its tenth minute would have been one.
+    rate = 2 / 8
+    assert share[30.1] == pytest.approx({"a": (1 + 5 * rate) / 6, "b": 5 * rate / 6, "c": 5 * rate / 6})
 
 
 # An impression is a rating, known at once. Answers are of films a and b: 0 no, 1 click, 2 conversion.
