@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from genrec import alike
 from genrec.alike import PRIOR, share_of_alike
 
 VISITS = {
-    "return_count": 0.0, "return_chances": 0.0, "recent_sessions": 1.0, "days_since_last": 0.5, "session_events": 3.0,
+    "return_count": 0.0, "return_chances": 0.0, "recent_sessions": 1.0, "days_since_first": 8.0, "days_since_last": 0.5,
+    "session_events": 3.0,
 }  # fmt: skip
 Asking = tuple[int, int, int, float]  # ts, known_at, label, recent_sessions
 
@@ -21,18 +23,46 @@ def shares(askings: list[Asking], freeze_at: int | None = None) -> np.ndarray:
     return share_of_alike(asked, visits, freeze_at)
 
 
+@pytest.fixture(autouse=True)
+def few_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alike, "FEWEST", 1)
+
+
 def test_a_handful_by_hand() -> None:
-    first, second, third, last = shares(
-        [(0, 10, 1, 1.0), (10, 20, 0, 1.0), (11, 30, 1, 1.0), (12, 99, 0, 3.0)]
+    first, second, third, fourth, last = shares(
+        [(0, 10, 1, 1.0), (10, 20, 0, 3.0), (11, 30, 1, 1.0), (21, 40, 1, 1.0), (22, 99, 0, 4.0)]
     )
-    assert first == second == 0.5  # at 10 nothing is known strictly before
-    of_all = (1 + 2 * 0.5) / (1 + 2)
-    levels = [of_all]
-    for _ in range(6):  # horizon, gap and the rest, each shrunk towards the level above
-        levels.append((1 + PRIOR * levels[-1]) / (1 + PRIOR))
-    assert third == pytest.approx(levels[6])
-    assert last == pytest.approx(levels[2])  # as long a horizon, but more visits: nothing more alike is known
-    assert of_all < last < third
+    assert np.isnan([first, second]).all()  # at 10 nothing is known strictly before
+    assert third == (1 + 1) / (1 + 2)  # all that are known are as she is: no level says more than all of them
+    of_all = (1 + 1) / (2 + 2)
+    assert fourth == pytest.approx(
+        (1 + PRIOR * of_all) / (1 + PRIOR)
+    )  # one of the two has come once lately, as she
+    assert last == of_all  # nobody who came four times lately is known
+
+
+def test_recency_is_a_share_of_age_and_a_new_horizon_finds_those_who_are_alike() -> None:
+    """Away for half of her time or more: never back. Ages and horizons differ."""
+    n = 60
+    visits = pd.DataFrame([VISITS] * (n + 2)).assign(
+        days_since_first=[*range(10, 10 + n), 100, 100],
+        days_since_last=[(0.1 if k % 2 else 0.8) * (10 + k) for k in range(n)] + [12.0, 81.0],
+    )
+    asked = pd.DataFrame(
+        {
+            "ts": range(n + 2), "known_at": range(1, n + 3), "label": [k % 2 for k in range(n)] + [0, 0],
+            "horizon_days": [7.0 + k % 3 for k in range(n)] + [181.0] * 2, "gap_days": [np.nan] * n + [92.0] * 2,
+        }
+    )  # fmt: skip
+    *_, there, away = share_of_alike(asked, visits)
+    assert there > 0.75
+    assert away < 0.25
+
+
+def test_little_is_not_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alike, "FEWEST", 3)
+    found = shares([(k, k, 1, 1.0) for k in range(5)])
+    assert np.isnan(found).tolist() == [True, True, True, False, False]
 
 
 ASKINGS = st.lists(
@@ -53,7 +83,7 @@ def with_late_labels_turned(askings: list[Asking], moment: int) -> list[Asking]:
 def test_a_label_known_at_or_after_an_askings_time_changes_nothing(askings: list[Asking]) -> None:
     found = shares(askings)
     for k, (ts, *_) in enumerate(askings):
-        assert shares(with_late_labels_turned(askings, ts))[k] == found[k]
+        np.testing.assert_equal(shares(with_late_labels_turned(askings, ts))[k], found[k])
 
 
 @settings(max_examples=60)
