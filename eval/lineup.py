@@ -5,6 +5,7 @@ from collections.abc import Callable
 from eval.recommender import Recommender
 from genrec.chain import CHAIN, CTCVR
 from genrec.dataset import Prepared
+from genrec.stated import stated
 
 
 def lineup(data: Prepared, task: str, seed: int = 0, quick: bool = False) -> list[Callable[[], Recommender]]:
@@ -28,7 +29,8 @@ def lineup(data: Prepared, task: str, seed: int = 0, quick: bool = False) -> lis
     ]
     if task == CTCVR or data.tasks[task].label["rule"] == "follows":
         means = [lambda: Means("user"), lambda: Means("item"), lambda: Means("both")]
-        return [Prior, *means, Stated, *_towers(task, seed), *tabular]
+        said = [Stated] if task == CTCVR or stated(data.tasks[task]) else []
+        return [Prior, *means, *said, *_towers(task, seed), *tabular]
     rule, kind = data.tasks[task].label["rule"], data.tasks[task].kind
     if kind == "item":
         return [Popularity, Stated, lambda: ItemKnn(QUICK if quick else None)]

@@ -17,6 +17,7 @@ ROW = (
     "read_task",
     "read_target",
     "read_weight",
+    "read_stated",
 )
 
 

@@ -12,11 +12,14 @@ def task_sums(
     target: torch.Tensor,
     weight: torch.Tensor,
     answers: Sequence[torch.Tensor],
+    stated: torch.Tensor | None = None,
+    lean: float = 0.0,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Weighted sums of negative log-likelihoods and of weights, per task: two (T,) float32 tensors.
 
     logits: (R, V) at the reads. task, target (token ids), weight: (R,). answers[t]: (A,) token ids among which task t
-    chooses; empty where it chooses among the whole vocabulary.
+    chooses; empty where it chooses among the whole vocabulary. stated: (R,) a share of the first of two answers, NaN
+    where there is none; lean: how much of the target it is, the rest is the answer itself.
     """
     sums, counts = [], []
     for number, among in enumerate(answers):
@@ -25,10 +28,18 @@ def task_sums(
         if len(among):
             rows = rows[:, among]
             goal = (goal[:, None] == among[None, :]).int().argmax(1)
-        losses = functional.cross_entropy(rows.float(), goal, reduction="none")
+        aim = goal if stated is None or not lean or len(among) != 2 else _leaning(goal, stated[mine], lean)
+        losses = functional.cross_entropy(rows.float(), aim, reduction="none")
         sums.append((losses * weight[mine]).sum())
         counts.append(weight[mine].sum())
     return torch.stack(sums), torch.stack(counts).float()
+
+
+def _leaning(goal: torch.Tensor, stated: torch.Tensor, lean: float) -> torch.Tensor:
+    """(r, 2) probabilities of the two answers: goal's, moved towards what is stated."""
+    first = (goal == 0).float()
+    first = torch.where(stated.isnan(), first, (1 - lean) * first + lean * stated.float())
+    return torch.stack([first, 1 - first], dim=1)
 
 
 def means(sums: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:

@@ -10,6 +10,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from genrec.dataset import Prepared
+from genrec.stated import stated
 from genrec.tasks import Task
 from prompts.history import Histories
 from prompts.layout import Known, Layout
@@ -20,12 +21,13 @@ from prompts.packing import pack
 class Read:
     """One place where the loss is taken: the token after `position` is to be `target`, among `answers` or, where those
     are empty, among the whole vocabulary. task: its index in the mixture. weight: the inverse of the
-    example's sampling rate."""
+    example's sampling rate. stated: the share of yes that the statistics expect, NaN where they say none."""
 
     position: int
     task: int
     target: int
     weight: float = 1.0
+    stated: float = np.nan
 
 
 @dataclass(frozen=True)
@@ -55,14 +57,14 @@ class Mixture:
         self.tasks: list[Task] = [
             t for t in layout.tasks.values() if t.kind != "text" and t.label["rule"] != "none"
         ]
-        self._number = {task.name: k for k, task in enumerate(self.tasks)}
+        self.number = {task.name: k for k, task in enumerate(self.tasks)}
 
     def rows(
         self, split: str, packed: bool = True, users: Sequence[str] | None = None
     ) -> Iterator[dict[str, Any]]:
         """Rows for `datasets`: one a window (packed) or one a prompt. Windows come in a stable order."""
         for prompts in self.windows(split, users):
-            yield from [packed_row(prompts)] if packed else [packed_row([p]) for p in prompts]
+            yield from rows_of(prompts, packed)
 
     def windows(self, split: str, users: Sequence[str] | None = None) -> Iterator[list[Prompt]]:
         """The prompts of each (user, window), in the order of user ids and time."""
@@ -81,7 +83,7 @@ class Mixture:
     def _examples(self, split: str, users: Sequence[str] | None) -> pd.DataFrame:
         """The split's examples of the mixture's tasks, with the first line of the window each stands in."""
         every = self.data.examples
-        chosen = (every.split == split) & every.task.isin(self._number)
+        chosen = (every.split == split) & every.task.isin(self.number)
         for task, share in self.options.shares.items():
             drawn = [
                 self._share("kept", task, u, ts) < share
@@ -96,7 +98,7 @@ class Mixture:
         """An example's prompt in its task's wording and, for some, in a paraphrase."""
         task = self.layout.tasks[example["task"]]
         context = self.histories.context(example["user_id"], example["point"], with_stats)
-        number = self._number[task.name]
+        number = self.number[task.name]
         known = Known.of(stats if with_stats else None, example["horizon_days"], example["gap_days"])
         if task.kind == "item":
             opening = np.asarray(self.layout.question(task.name, known=known).ids, np.int64)
@@ -105,13 +107,15 @@ class Mixture:
             return
         target = self.layout.answers[task.name][task.answer_index(example["label"])]
         question = self.layout.question(task.name, example["item_id"], known)
-        yield asked_prompt(context, question.ids, Read(-1, number, target, example["weight"]))
+        column = stated(task)
+        read = Read(-1, number, target, example["weight"], np.nan if column is None else stats[column])
+        yield asked_prompt(context, question.ids, read)
         chance = self._share(task.name, example["user_id"], example["ts"], example["item_id"])
         if task.paraphrases and chance < self.options.paraphrase_share:
             pick = int(chance * 1e6) % len(task.paraphrases)
             query = self.layout.wording(task.name, task.paraphrases[pick], known)
             asked = self.layout.question(task.name, example["item_id"], known, query=query)
-            yield asked_prompt(context, asked.ids, Read(-1, number, target, example["weight"]))
+            yield asked_prompt(context, asked.ids, read)
 
     def _share(self, *parts: Any) -> float:
         """A number in [0, 1) that depends on the seed and the parts alone, not on the order of the work."""
@@ -130,6 +134,11 @@ def item_prompt(context: np.ndarray, item: Sequence[int], task: int, weight: flo
     return Prompt(ids, tuple(Read(len(context) - 1 + k, task, token, weight) for k, token in enumerate(item)))
 
 
+def rows_of(prompts: Sequence[Prompt], packed: bool) -> list[dict[str, Any]]:
+    """One row of a window's prompts, or one a prompt."""
+    return [packed_row(prompts)] if packed else [packed_row([p]) for p in prompts]
+
+
 def packed_row(prompts: Sequence[Prompt]) -> dict[str, Any]:
     """One row of the training set: the packed tokens and the reads of all prompts, placed among them."""
     packed = pack([p.ids for p in prompts])
@@ -141,4 +150,5 @@ def packed_row(prompts: Sequence[Prompt]) -> dict[str, Any]:
         "read_task": np.array([read.task for _, read in reads], np.int64),
         "read_target": np.array([read.target for _, read in reads], np.int64),
         "read_weight": np.array([read.weight for _, read in reads], np.float32),
+        "read_stated": np.array([read.stated for _, read in reads], np.float32),
     }  # fmt: skip

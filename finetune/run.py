@@ -17,7 +17,8 @@ from finetune import checkpoint
 from finetune.budget import probe
 from finetune.collate import Collator
 from finetune.export import export
-from finetune.mixture import Mixture, MixtureOptions
+from finetune.lessons import Lessons
+from finetune.mixture import Mixture, MixtureOptions, rows_of
 from finetune.recipe import Recipe
 from finetune.trainer import SharedContextTrainer
 from genrec.dataset import Prepared
@@ -128,19 +129,21 @@ def build_rows(mixture: Mixture, recipe: Recipe, out: Path) -> Rows:
 
     data = mixture.data.fingerprint(recipe.regime)
 
-    def build(split: str, keep: int | None) -> datasets.Dataset:
+    def build(split: str, keep: int | None, lessons: float = 0.0) -> datasets.Dataset:
         def generate() -> Any:
             every = max(len(starts) // keep, 1) if keep else 1
             for number, row in enumerate(mixture.rows(split, recipe.packed)):
                 if number % every == 0:
                     yield row
+            for prompts in Lessons(mixture).windows(round(lessons * len(starts))):
+                yield from rows_of(prompts, recipe.packed)
 
         starts = mixture.windows_of(split)
         if not len(starts):
             raise UserError(
                 f"No {split} examples", where=mixture.data.name, cure="the log may be too short to split"
             )
-        how = (split, keep, recipe.packed, recipe.history_tokens, recipe.base, mixture.options)
+        how = (split, keep, lessons, recipe.packed, recipe.history_tokens, recipe.base, mixture.options)
         key = repr((*how, data, prompts_hash(mixture.layout)))
         mark = hashlib.sha256(key.encode()).hexdigest()[:16]
         try:
@@ -149,7 +152,7 @@ def build_rows(mixture: Mixture, recipe: Recipe, out: Path) -> Rows:
             raise error.__cause__ or error from None
 
     datasets.disable_progress_bars()
-    return Rows(build("train", None), build("valid", recipe.valid_windows))
+    return Rows(build("train", None, recipe.lessons), build("valid", recipe.valid_windows))
 
 
 def build_trainer(
@@ -201,6 +204,7 @@ def build_trainer(
         weights=weights,
         answers=[mixture.layout.answers[task.name] for task in mixture.tasks],
         learned=recipe.weighting == "learned",
+        lean_for=recipe.lean_for,
     )
 
 

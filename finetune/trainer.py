@@ -27,7 +27,8 @@ def _keep_activations_as_they_are(model: torch.nn.Module) -> None:
 
 
 class SharedContextTrainer(SFTTrainer):
-    """task_names, weights (T,), answers: the mixture's tasks in order. learned: uncertainty weighting.
+    """task_names, weights (T,), answers: the mixture's tasks in order. learned: uncertainty weighting. lean_for: the
+    share of the run over which the target of a yes-or-no question moves from the stated statistic to the answer.
 
     Only read places go through the LM head. Each task has its own denominator, counted over the whole optimizer step,
     so the loss does not depend on how prompts fell into rows.
@@ -42,6 +43,7 @@ class SharedContextTrainer(SFTTrainer):
         weights: Sequence[float],
         answers: Sequence[Sequence[int]],
         learned: bool = False,
+        lean_for: float = 0.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
@@ -49,7 +51,7 @@ class SharedContextTrainer(SFTTrainer):
             _keep_activations_as_they_are(self.model)
         self.model_accepts_loss_kwargs = True  # compute_loss divides by the step's own counts
         device = self.args.device
-        self.task_names = list(task_names)
+        self.task_names, self.lean_for = list(task_names), lean_for
         self.task_weights = torch.tensor(list(weights), dtype=torch.float32, device=device)
         self.task_answers = [torch.tensor(list(a), dtype=torch.long, device=device) for a in answers]
         self._since_log = torch.zeros(2, len(task_names), device=device)  # losses and weights
@@ -74,7 +76,7 @@ class SharedContextTrainer(SFTTrainer):
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        sums, counts = self.task_sums(model, inputs)
+        sums, counts = self.task_sums(model, inputs, self.lean)
         totals = counts if num_items_in_batch is None else num_items_in_batch
         losses = means(sums, totals)
         with torch.no_grad():
@@ -88,7 +90,16 @@ class SharedContextTrainer(SFTTrainer):
             ).sum()
         return loss * self.accelerator.num_processes if num_items_in_batch is not None else loss
 
-    def task_sums(self, model: Any, inputs: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
+    @property
+    def lean(self) -> float:
+        """How much of a target is the stated statistic: 1 at the start of training, 0 from lean_for of it on."""
+        if not self.lean_for:
+            return 0.0
+        return max(1 - self.state.global_step / (self.lean_for * self.args.max_steps), 0.0)
+
+    def task_sums(
+        self, model: Any, inputs: dict[str, Any], lean: float = 0.0
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """One row's losses and weights, summed per task."""
         config = self.model.config
         places, back = inputs["read_place"][0].unique(return_inverse=True)
@@ -102,6 +113,8 @@ class SharedContextTrainer(SFTTrainer):
             inputs["read_target"][0],
             inputs["read_weight"][0],
             self.task_answers,
+            inputs["read_stated"][0],
+            lean,
         )
 
     def _get_num_items_in_batch(

@@ -13,7 +13,8 @@ from genrec.errors import UserError
 from prompts.tokens import Tokens
 
 END = "\t"  # ends an item's title; no title holds one (genrec.titles.one_line)
-LOWEST, STEP = -6.8, 0.2  # log-odds of the letter A, and from one letter to the next
+LOWEST, HIGHEST = -6.8, 3.4  # log-odds of the letters A and z
+STEP = 0.2  # from one letter to the next
 MARK = re.compile("\x00(\\d+)\x00")
 
 

@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from training_fixtures import save_tiny_model, tiny_shop
 
 from finetune import checkpoint
+from finetune.losses import task_sums
 from finetune.mixture import Mixture, packed_row
 from finetune.recipe import Lora, Recipe, load_recipe
 from finetune.run import Rows, build_rows, build_trainer, mixture_options
@@ -104,6 +105,48 @@ def test_a_loss_does_not_depend_on_the_size_of_the_weights(
     light = [{**row, "read_weight": row["read_weight"] * np.float32(1e-4)} for row in rows]
     loss, _ = loss_and_gradients(trainer, rows)
     assert loss_and_gradients(trainer, light)[0] == pytest.approx(loss, rel=1e-4)
+
+
+def test_a_target_leans_on_the_stated_share_where_there_is_one() -> None:
+    logits = torch.tensor([[0.0, 1.0, 9.0]] * 4)
+    yes, no = 0, 1
+    task, target = torch.tensor([0, 0, 0, 1]), torch.tensor([yes, no, no, 2])
+    stated = torch.tensor([0.9, 0.9, np.nan, np.nan])
+    answers = [torch.tensor([yes, no]), torch.tensor([], dtype=torch.long)]
+    log_yes, log_no = np.log(1 / (1 + np.e)), np.log(np.e / (1 + np.e))
+    sums, counts = task_sums(logits, task, target, torch.ones(4), answers, stated, 0.5)
+    leaning = [0.95 * log_yes + 0.05 * log_no, 0.45 * log_yes + 0.55 * log_no, log_no]
+    assert float(sums[0]) == pytest.approx(-sum(leaning), rel=1e-5)
+    assert counts.tolist() == [3, 1]
+    plain, _ = task_sums(logits, task, target, torch.ones(4), answers, stated)
+    assert float(plain[0]) == pytest.approx(-(log_yes + 2 * log_no), rel=1e-5)
+    assert plain[1] == sums[1]
+
+
+def test_targets_move_from_what_is_stated_to_the_answers(shop: Prepared, base: Path, tmp_path: Path) -> None:
+    trainer, mixture, rows = trainer_of(
+        shop, replace(SMALL, base=str(base), steps=40, lean_for=0.5), tmp_path
+    )
+    trainer.args.max_steps = 40
+    leans = []
+    for step in (0, 5, 10, 20, 39):
+        trainer.state.global_step = step
+        leans.append(trainer.lean)
+    assert leans == [1.0, 0.75, 0.5, 0.0, 0.0]
+    row = rows.train[0]
+    of_task = {
+        task.name: np.array(row["read_stated"])[np.array(row["read_task"]) == number]
+        for number, task in enumerate(mixture.tasks)
+    }
+    assert all(0 < share < 1 for share in of_task["click"])
+    assert np.isnan(of_task["next"]).all()
+    batch = trainer.data_collator([row])
+    whole, half = (
+        trainer.task_sums(trainer.model, batch, 1.0)[0],
+        trainer.task_sums(trainer.model, batch, 0.5)[0],
+    )
+    answered = trainer.task_sums(trainer.model, batch)[0]
+    torch.testing.assert_close(half, (whole + answered) / 2)
 
 
 def test_every_task_is_in_the_mixture_and_weighs_what_its_file_says(

@@ -6,9 +6,8 @@ from eval.recommender import Floats, Rows
 from eval.training import task_of
 from genrec.dataset import Prepared
 from genrec.followers import named
+from genrec.stated import stated
 
-STATED = {"follows": "match_share", "returns": "return_share"}  # by the label's rule
-STATED_GIVEN = {"follows": "match_convert_share"}  # of a task that continues another
 CLOSEST = 1e-6  # to 0 and 1: a share may be either, and no log loss survives that
 
 
@@ -23,11 +22,11 @@ class Stated:
 
     def predict(self, data: Prepared, rows: Rows) -> Floats:
         task = data.tasks[task_of(data, rows)]
-        column = (STATED if task.given is None else STATED_GIVEN).get(task.label["rule"])
+        column = stated(task)
         if column is None:
             return np.full(len(rows), np.nan)
-        stated = data.stats[self.regime][column].to_numpy(np.float64)[rows]
-        return np.asarray(np.clip(stated, CLOSEST, 1 - CLOSEST), dtype=np.float64)
+        shares = data.stats[self.regime][column].to_numpy(np.float64)[rows]
+        return np.asarray(np.clip(shares, CLOSEST, 1 - CLOSEST), dtype=np.float64)
 
     def rank(self, data: Prepared, rows: Rows, k: int) -> list[list[str] | None]:
         return [named(candidates)[:k] for candidates in data.stats[self.regime].candidates.iloc[rows]]

@@ -1,0 +1,13 @@
+"""Which statistic foretells a task's yes: what prompts state of it, and what training may lean on at first."""
+
+from genrec.chain import CHAIN
+from genrec.tasks import Task
+
+COLUMNS = dict(zip(CHAIN, ("match_share", "match_convert_share"), strict=True))
+
+
+def stated(task: Task) -> str | None:
+    """A column of Prepared.stats, the share of yes expected at the example's own time; None where there is none."""
+    if task.kind != "binary":
+        return None
+    return "return_share" if task.label["rule"] == "returns" else COLUMNS.get(task.name)
