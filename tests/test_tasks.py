@@ -156,7 +156,7 @@ def test_a_fifth_task_is_one_file(tmp_path: Path) -> None:
     assert data.stats["running"].loc[found.index].item_share.notna().all()
     write = layout(tasks=tasks)
     question = write.question("rating", "1", Known(STATS))
-    assert tokens().text(question.ids) == "Toy Story\t76 94 stars:"
+    assert tokens().text(question.ids) == "Toy Story\to w stars:"
     assert [tokens().text([i]) for i in question.answers] == ["1", "2", "3", "4", "5"]
     assert [rating.answer_index(k) for k in range(5)] == [0, 1, 2, 3, 4]
     data.save(tmp_path / "data")
