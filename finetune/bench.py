@@ -11,7 +11,6 @@ one's best loss.
 import argparse
 import json
 import time
-import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from finetune.mixture import Mixture
 from finetune.recipe import Recipe, load_recipe
 from finetune.run import build_rows, build_trainer, mixture_options
 from genrec.dataset import Prepared
+from genrec.labels import hash_share
 from prompts.adapter import histories_of, layout_of
 from prompts.language_model import load_tokenizer
 
@@ -88,7 +88,7 @@ def contestant(data: Prepared, recipe: Recipe, minutes: float, out: Path) -> dic
 
 def _of_some_users(data: Prepared) -> Prepared:
     examples = data.examples
-    chosen = examples.user_id.map(lambda user: zlib.crc32(user.encode()) / 2**32 < USERS)
+    chosen = examples.user_id.map(hash_share) < USERS
     return replace(data, examples=examples[(examples.split != "train") | chosen])
 
 

@@ -135,8 +135,9 @@ def build_rows(mixture: Mixture, recipe: Recipe, out: Path) -> Rows:
             for number, row in enumerate(mixture.rows(split, recipe.packed)):
                 if number % every == 0:
                     yield row
-            for prompts in Lessons(mixture).windows(round(lessons * len(starts))):
-                yield from rows_of(prompts, recipe.packed)
+            if lessons:
+                for prompts in Lessons(mixture).windows(round(lessons * len(starts))):
+                    yield from rows_of(prompts, recipe.packed)
 
         starts = mixture.windows_of(split)
         if not len(starts):

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Mapping
-from string import ascii_letters
+from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 
 from jinja2 import StrictUndefined, TemplateError
@@ -13,6 +13,7 @@ from genrec.errors import UserError
 from prompts.tokens import Tokens
 
 END = "\t"  # ends an item's title; no title holds one (genrec.titles.one_line)
+LETTERS = ascii_uppercase + ascii_lowercase
 LOWEST, HIGHEST = -6.8, 3.4  # log-odds of the letters A and z
 STEP = 0.2  # from one letter to the next
 MARK = re.compile("\x00(\\d+)\x00")
@@ -56,7 +57,7 @@ def level(share: float) -> str:
     """
     share = min(max(share, 1e-9), 1 - 1e-9)
     step = round((math.log(share / (1 - share)) - LOWEST) / STEP)
-    return ascii_letters[(min(max(step, 0), 51) + 26) % 52]
+    return LETTERS[min(max(step, 0), len(LETTERS) - 1)]
 
 
 def amount(number: float) -> str:
