@@ -33,7 +33,7 @@ def export(
     history = trainer.state.log_history
     last = next((h for h in reversed(history) if "eval_loss" in h), {})
     card = AdapterCard(
-        base={"name": recipe.base, "fingerprint": fingerprint(recipe.base)},
+        base={"name": recipe.base, "fingerprint": fingerprint(recipe.base), "revision": _revision(trainer)},
         dtype=recipe.dtype,
         pack=data.reading.pack,
         tasks=[json.loads(json.dumps(asdict(task))) for task in data.tasks.values()],
@@ -54,6 +54,11 @@ def export(
         card.save(part)
         (part / "README.md").write_text(_model_card(card))
     return out / ADAPTER
+
+
+def _revision(trainer: SharedContextTrainer) -> str:
+    """The commit of a base that a hub gave; "" for a folder."""
+    return str(getattr(trainer.model.config, "_commit_hash", None) or "")
 
 
 def _model_card(card: AdapterCard) -> str:

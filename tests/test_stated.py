@@ -10,6 +10,7 @@ from test_baselines import RankerContract, ScorerContract
 from eval.baselines.stated import Stated
 from eval.lineup import lineup
 from eval.recommender import Recommender
+from genrec.stated import stated
 
 
 class TestStatedShares(ScorerContract):
@@ -45,3 +46,9 @@ class TestStatedCandidates(RankerContract):
 @pytest.mark.parametrize("task", ["click", "convert", "ctcvr", "return", "next"])
 def test_stands_in_every_line_up(task: str) -> None:
     assert Stated.name in [make().name for make in lineup(shop(), task)]
+
+
+def test_a_conversion_that_follows_no_click_has_no_number_of_its_own() -> None:
+    convert = shop().tasks["convert"]
+    assert stated(convert) == "match_convert_share"
+    assert stated(replace(convert, given=None)) is None
