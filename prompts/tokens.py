@@ -1,6 +1,7 @@
 """Text to token ids, a piece at a time, so that ids never depend on what stands beside a piece."""
 
 import json
+from pathlib import Path
 from typing import Any, Protocol
 
 from genrec.titles import one_line
@@ -17,6 +18,18 @@ class Tokenizer(Protocol):
     def backend_tokenizer(self) -> Any: ...
 
     def __len__(self) -> int: ...
+
+
+class TokenizerFile:
+    """The tokenizer.json of a model's folder, read without a model library."""
+
+    def __init__(self, folder: Path) -> None:
+        import tokenizers
+
+        self.backend_tokenizer: Any = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+
+    def __len__(self) -> int:
+        return int(self.backend_tokenizer.get_vocab_size())
 
 
 class Tokens:

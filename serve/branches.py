@@ -78,3 +78,16 @@ def _pass(found: Sequence[Branch]) -> Pass:
         prompts=np.array([n for n, _ in reads], dtype=np.int64),
         places=np.array([place for _, place in reads], dtype=np.int64),
     )
+
+
+def trunks(contexts: Sequence[tuple[int, ...]]) -> list[tuple[tuple[int, ...], list[int]]]:
+    """The contexts that no other continues, each with the numbers of itself and of its prefixes."""
+    # In sorted order a prefix comes right before what continues it.
+    order = sorted(range(len(contexts)), key=lambda n: contexts[n])
+    found: list[tuple[tuple[int, ...], list[int]]] = []
+    for n in order:
+        if found and contexts[n][: len(found[-1][0])] == found[-1][0]:
+            found[-1] = (contexts[n], [*found[-1][1], n])
+        else:
+            found.append((contexts[n], [n]))
+    return found

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from genrec.command import Command
 from genrec.errors import UserError
+from serve.engines import KINDS
 
 if TYPE_CHECKING:
     from serve.search import Found
@@ -18,6 +19,7 @@ def _common(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--adapter", metavar="DIR", help="an adapter's folder (the newest under runs/)")
     parser.add_argument("--data", metavar="DIR", help="the prepared folder (data/NAME, as the adapter says)")
+    parser.add_argument("--engine", choices=KINDS, default="auto", help="what runs the model (%(default)s)")
 
 
 def _open(args: argparse.Namespace) -> "Served":
@@ -25,11 +27,12 @@ def _open(args: argparse.Namespace) -> "Served":
 
     from genrec.dataset import Prepared
     from prompts.adapter import AdapterCard
-    from serve.served import newest_adapter, open_adapter
+    from serve.adapters import open_adapter
+    from serve.served import newest_adapter
 
     folder = Path(args.adapter) if args.adapter else newest_adapter(Path("runs"))
     data = Path(args.data or f"data/{AdapterCard.load(folder).data['name']}")
-    served = open_adapter(folder, Prepared.load(data))
+    served = open_adapter(folder, Prepared.load(data), engine=args.engine)
     lines = f"user {args.user}: {served.point(args.user)} lines of history"
     about = sys.stderr if vars(args).get("json") else sys.stdout
     print(f"{folder} on {data}, {served.engine.name}; {lines}", file=about)
@@ -38,15 +41,10 @@ def _open(args: argparse.Namespace) -> "Served":
 
 def _items(served: "Served", text: str) -> list[str]:
     """Ids or exact titles, separated by commas or |; what is neither is scored as a new item."""
-    by_title = {str(row.get("title", "")).casefold(): item for item, row in served.layout.items.items()}
     parts = [part.strip() for part in text.split("|" if "|" in text else ",") if part.strip()]
     if not parts:
         raise UserError("No items", where="--items", cure="name some, by id or title, separated by commas")
-    return [part if part in served.layout.items else by_title.get(part.casefold(), part) for part in parts]
-
-
-def _title(served: "Served", item_id: str) -> str:
-    return str(served.layout.items.get(item_id, {}).get("title") or f"(new) {item_id}")
+    return [served.item(part) for part in parts]
 
 
 # ---- predict ------------------------------------------------------------------------------------------------
@@ -74,7 +72,7 @@ def _predict(args: argparse.Namespace) -> int:
     answers = {"user": args.user, "items": [], "calibrated": sorted(calibrated)}
     for k, item in enumerate(items):
         numbers = {task: p[k].tolist() for task, p in found.items()}
-        answers["items"].append({"item": item, "title": _title(served, item), **numbers})
+        answers["items"].append({"item": item, "title": served.title(item), **numbers})
     for task in about_user:
         if row := served.return_row(args.user, task):
             answers[task] = float(served.predictor.predict([row], [task])[task][0])
@@ -159,12 +157,12 @@ def _recommend(args: argparse.Namespace) -> int:
         return 0
     tasks = [name for name in ("click",) if name in served.layout.tasks]
     p = served.predictor.predict([served.row(args.user, item) for item in items] if tasks else [], tasks)
-    width = max(len(_title(served, item)) for item in items)
+    width = max(len(served.title(item)) for item in items)
     print(f"{'':>3}  {'title':<{width}}  {'P(next)':>8}" + "".join(f"  P({task})" for task in tasks))
     for n, (item, logprob) in enumerate(found.items):
-        row = f"{n + 1:>3}  {_title(served, item):<{width}}  {math.exp(logprob):>8.4f}"
+        row = f"{n + 1:>3}  {served.title(item):<{width}}  {math.exp(logprob):>8.4f}"
         print(row + "".join(f"  {p[task][n]:>8.3f}" for task in tasks))
-    print(_exactness(found, args.k, len(served.trie)))
+    print(_exactness(found, args.k, len(served.catalog.trie)))
     return 0
 
 

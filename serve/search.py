@@ -8,7 +8,7 @@ below one can be. Nothing is found that is not in the catalog.
 import heapq
 import itertools
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -87,14 +87,18 @@ def top_items(
     k: int,
     exclude: Collection[str] = (),
     node_budget: int | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Found:
     """The k items of the trie that most probably continue the context, `exclude` (seen, unavailable) left out.
 
-    node_budget: paths extended at most; a search that stops for it says so (`Found.exact`, `Found.gap`).
+    node_budget: paths extended at most; stop: asked between batches of them. A search that stops for either says so
+    (`Found.exact`, `Found.gap`).
     """
     search, nodes = Search(k, _excluded(trie, exclude), frozenset(exclude)), 0
     search.reach(Path((), trie.root, 0.0))
-    while paths := search.next_paths(WIDTH if node_budget is None else min(WIDTH, node_budget - nodes)):
+    while not stop() and (
+        paths := search.next_paths(WIDTH if node_budget is None else min(WIDTH, node_budget - nodes))
+    ):
         nodes += len(paths)
         steps = [_steps(search, path) for path in paths]
         questions = [Question(ids, tokens, "vocabulary") for step in steps for ids, tokens in step]

@@ -1,4 +1,4 @@
-"""An adapter opened on a data set: everything that answers a request, loaded once."""
+"""An adapter on the data set that it serves: everything that answers a request, loaded once. Knows no model library."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,13 +14,28 @@ from genrec.tasks import Task
 from genrec.touches import Touches
 from prompts.adapter import AdapterCard, histories_of, layout_of, prompts_hash
 from prompts.history import Histories
-from prompts.language_model import fingerprint, load_tokenizer
 from prompts.layout import Known, Layout
+from prompts.tokens import Tokenizer
 from prompts.trie import Trie
 from serve.engine import Engine
 from serve.predictor import Predictor, Row
 from serve.search import Found, top_items
-from serve.torch_engine import load
+
+
+class Catalog:
+    """The items, found by their tokens and by their titles; made when first needed."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+
+    @cached_property
+    def trie(self) -> Trie:
+        return Trie({item: self._layout.item(item) for item in self._layout.items})
+
+    @cached_property
+    def by_title(self) -> dict[str, str]:
+        """Item ids by title, case folded."""
+        return {str(row.get("title", "")).casefold(): item for item, row in self._layout.items.items()}
 
 
 @dataclass
@@ -33,13 +48,8 @@ class Served:
     histories: Histories
     engine: Engine
     predictor: Predictor
+    catalog: Catalog
     _past: dict[str, Touches] = field(default_factory=dict, init=False)  # by item task, when first asked for
-
-    @cached_property
-    def trie(self) -> Trie:
-        """The whole catalog."""
-        ids = self.data.tables.items["item_id"].to_pylist()
-        return Trie({item: self.layout.item(item) for item in ids})
 
     @cached_property
     def _points(self) -> dict[str, int]:
@@ -49,11 +59,22 @@ class Served:
         """How many of the user's lines are known at the log's end: 0 for one who is new."""
         return self._points.get(user_id, 0)
 
+    def knows(self, user_id: str) -> bool:
+        """Whether the log tells of this user."""
+        return user_id in self._points or user_id in self.layout.users
+
     def touched(self, user_id: str, task: Task, point: int | None = None) -> list[str]:
         """Items that she has touched, as an item task means it, in order: in her first `point` lines, or in all."""
         if task.name not in self._past:
             self._past[task.name] = Touches(self.data, task)
         return self._past[task.name].items(user_id, point)
+
+    def item(self, text: str) -> str:
+        """An item's id, from its id or its exact title; what is neither is the id of a new item."""
+        return text if text in self.layout.items else self.catalog.by_title.get(text.casefold(), text)
+
+    def title(self, item_id: str) -> str:
+        return str(self.layout.items.get(item_id, {}).get("title") or f"(new) {item_id}")
 
     def tasks_about(self, item: bool) -> list[Task]:
         """The tasks with answers that are asked about an item, or about the user alone."""
@@ -89,24 +110,30 @@ class Served:
 
     def recommend(self, user_id: str, k: int, nodes: int | None = None) -> Found:
         """The k items most likely to be next, of all that she has not touched: exact, or within so many nodes."""
+        touched = set(self.touched(user_id, self.item_task()))
+        return top_items(
+            self.engine, self.next_question(user_id), self.catalog.trie, k, exclude=touched, node_budget=nodes
+        )
+
+    def next_question(self, user_id: str) -> tuple[int, ...]:
+        """The ids behind which an item is the next one: her context, and the item task's question."""
         task = self.item_task()
         known = self.touched(user_id, task, self.point(user_id))
         candidates = self.data.followers_now(task.name).candidates(known, CANDIDATES)
         question = self.layout.question(task.name, known=Known({"candidates": joined(candidates)}))
         context = self.histories.context(user_id, self.point(user_id))
-        asked, touched = (*context.tolist(), *question.ids), set(self.touched(user_id, task))
-        return top_items(self.engine, asked, self.trie, k, exclude=touched, node_budget=nodes)
+        return (*context.tolist(), *question.ids)
 
 
-def open_adapter(folder: Path, data: Prepared, base: str = "", regime: str = "") -> Served:
-    """Open an adapter (merged into its base) on the data set that it serves.
+def served(
+    folder: Path, card: AdapterCard, data: Prepared, tokenizer: Tokenizer, engine: Engine, regime: str = ""
+) -> Served:
+    """Everything but the model: the engine runs it, wherever it is. folder: the adapter's, for messages.
 
-    base: where its model is kept here. regime: whose statistics the history lines say; the adapter's own if "".
+    regime: whose statistics the history lines say; the adapter's own if "". Raises UserError where the prompts are no
+    longer those of the training.
     """
-    card = AdapterCard.load(folder)
-    name = base or card.base["name"]
-    card.check_base(name, fingerprint(name), folder)
-    layout = layout_of(data, load_tokenizer(name), card.pack, card.task_objects())
+    layout = layout_of(data, tokenizer, card.pack, card.task_objects())
     if (now := prompts_hash(layout)) != card.data["prompts"]:
         raise UserError(
             f"The prompts have changed since the adapter was trained ({card.data['prompts']} then, {now} now)",
@@ -114,9 +141,8 @@ def open_adapter(folder: Path, data: Prepared, base: str = "", regime: str = "")
             cure="train it again, or bring back the pack and tasks it was trained with",
         )
     histories = histories_of(data, layout, card.history["tokens"], regime or card.regime)
-    lines = card.calibrations()
-    engine = load(name, card.dtype, folder)
-    return Served(card, data, layout, histories, engine, Predictor(layout, histories, engine, lines))
+    predictor = Predictor(layout, histories, engine, card.calibrations())
+    return Served(card, data, layout, histories, engine, predictor, Catalog(layout))
 
 
 def newest_adapter(runs: Path) -> Path:

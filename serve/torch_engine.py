@@ -7,28 +7,26 @@ head, which is float32, because a bfloat16 one rounds log-odds to 1/16 and candi
 On CUDA the same code runs; it has not been tried there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from transformers import DynamicCache, PreTrainedModel
 
 from genrec.errors import UserError
-from genrec.fields import read_stored
 from prompts.attention import NAME, plan
-from prompts.language_model import DTYPES, load_model
+from prompts.language_model import load_model
 from prompts.layout import Question
 from prompts.packing import common_prefix
-from serve.branches import branches, passes
+from serve.branches import branches, passes, trunks
 from serve.context_cache import Context, ContextCache
 from serve.engine import Request
+from serve.weights import adapted
 
 PASS_TOKENS = 2_048  # of branches a pass: longer passes gain nothing on a CPU
 CACHE_TOKENS = 16_384  # of contexts kept: 23 KB each for SmolLM2-135M in bfloat16
-COPY = "train it again, or copy it again from where it is whole"
 HEAD_ROWS = 256  # hidden states a time where the whole vocabulary is wanted
 
 
@@ -59,7 +57,6 @@ class TorchEngine:
         found = iter(self._log_probabilities(self._read(asked), questions))
         return [[next(found) for _ in request.questions] for request in requests]
 
-    @torch.inference_mode()
     def generate(
         self,
         prompt: Sequence[int],
@@ -69,23 +66,45 @@ class TorchEngine:
         seed: int = 0,
     ) -> list[int]:
         """As Engine.generate; temperature > 0 draws instead of taking the most likely, the same for the same seed."""
-        ids = np.asarray(prompt, dtype=np.int64)
-        self._check_length(len(ids))
-        max_tokens = min(max_tokens, self._limit - len(ids))
-        dice = torch.Generator(self._head.device).manual_seed(seed)
-        layers, token = self._context(ids[:-1]).first(len(ids) - 1), int(ids[-1])
-        cache, written = DynamicCache(layers), list[int]()
-        for place in range(len(ids) - 1, len(ids) - 1 + max_tokens):
-            hidden = self._forward(*_trunk([token], place), cache, place)
-            logits = hidden[0] @ self._head.T
-            if temperature > 0:
-                token = int(torch.multinomial((logits / temperature).softmax(-1), 1, generator=dice))
-            else:
-                token = int(logits.argmax())
+        written = list[int]()
+        for token, _ in self.steps(prompt, max_tokens, temperature, seed=seed):
             if token in stop:
                 break
             written.append(token)
         return written
+
+    def steps(
+        self,
+        prompt: Sequence[int],
+        max_tokens: int,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        seed: int = 0,
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        """Token by token: each with the (vocabulary,) float32 log-probabilities it was taken from. It ends after
+        max_tokens, or where the model's context is full. top_p: draw among the likeliest that make up this share."""
+        ids = np.asarray(prompt, dtype=np.int64)
+        self.check_length(len(ids))
+        max_tokens = min(max_tokens, self._limit - len(ids))
+        dice = torch.Generator(self._head.device).manual_seed(seed)
+        with torch.inference_mode():
+            layers, token = self._context(ids[:-1]).first(len(ids) - 1), int(ids[-1])
+            cache = DynamicCache(layers)
+        for place in range(len(ids) - 1, len(ids) - 1 + max_tokens):
+            with torch.inference_mode():
+                logits = self._forward(*_trunk([token], place), cache, place)[0] @ self._head.T
+                token = _drawn(logits, temperature, top_p, dice) if temperature > 0 else int(logits.argmax())
+                logprobs = logits.log_softmax(-1).cpu().numpy()
+            yield token, logprobs
+
+    @torch.inference_mode()
+    def read_through(self, prompt: Sequence[int]) -> np.ndarray:
+        """(n, vocabulary) float32: the log-probabilities of what follows each of a prompt's tokens."""
+        ids = np.asarray(prompt, dtype=np.int64)
+        self.check_length(len(ids))
+        hidden = self._forward(*_trunk(ids, 0), DynamicCache(), 0)
+        parts = [(rows @ self._head.T).log_softmax(-1).cpu().numpy() for rows in hidden.split(HEAD_ROWS)]
+        return np.concatenate(parts)
 
     @torch.inference_mode()
     def embed(self, prompts: Sequence[Sequence[int]]) -> np.ndarray:
@@ -104,12 +123,12 @@ class TorchEngine:
         """(n, width) float32 hidden states of the last token of each context + ids, in the order given."""
         prompts = [context + tuple(ids) for context, questions in asked for ids in questions]
         for prompt in prompts:
-            self._check_length(len(prompt))
+            self.check_length(len(prompt))
         for context, _ in asked:
-            self._check_length(max(len(context), 1))
+            self.check_length(max(len(context), 1))
         hidden = torch.empty(len(prompts), self._head.shape[1], device=self._head.device)
         ends = np.cumsum([len(questions) for _, questions in asked])
-        for trunk, members in _trunks([context for context, _ in asked]):
+        for trunk, members in trunks([context for context, _ in asked]):
             numbers = [n for m in members for n in range(ends[m] - len(asked[m][1]), ends[m])]
             ids = np.asarray(trunk, dtype=np.int64)
             layers = self._context(ids).layers
@@ -188,7 +207,7 @@ class TorchEngine:
 
     # ---- what is refused --------------------------------------------------------------------------------
 
-    def _check_length(self, tokens: int) -> None:
+    def check_length(self, tokens: int) -> None:
         if tokens == 0:
             raise ValueError("an empty prompt: there is no token to read at")
         if tokens > self._limit:
@@ -217,32 +236,10 @@ class TorchEngine:
 def load(base: str, dtype: str, adapter: Path | None = None, merge: bool = True) -> TorchEngine:
     """The engine of a base model (prompts.language_model names it), with an adapter folder's weights if given.
 
-    merge: add the adapter into the weights, in float32 and rounded once to dtype ("float32" or "bfloat16"). That is
-    another model than base plus adapter (apart by rounding), and the one to serve, evaluate and calibrate.
+    merge: see serve.weights.adapted.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    if adapter is None:
-        model: Any = load_model(base, dtype, NAME)
-        return TorchEngine(model.to(device))
-    from peft import PeftModel
-
-    for name in ("adapter_model.safetensors", "adapter_config.json"):
-        if not (adapter / name).exists():
-            what, cure = f"Not an adapter: no {name}", "name the folder that training wrote"
-            raise UserError(what, where=str(adapter), cure=cure)
-    read_stored(adapter / "adapter_config.json", {"peft_type": ("LORA",)}, COPY)
-    model = load_model(base, "float32" if merge else dtype, NAME)
-    try:
-        model = PeftModel.from_pretrained(model, adapter)
-    except (SafetensorError, OSError) as error:
-        what = f"adapter_model.safetensors is damaged: {error}"
-        raise UserError(what, where=str(adapter), cure=COPY) from error
-    except (RuntimeError, ValueError, TypeError) as error:
-        raise UserError(
-            f"The adapter does not fit {base}: {str(error).splitlines()[0]}", where=str(adapter),
-            cure="name the base model that it was trained on",
-        ) from error  # fmt: skip
-    model = model.merge_and_unload().to(DTYPES[dtype]) if merge else model.get_base_model()
+    model: Any = load_model(base, dtype, NAME) if adapter is None else adapted(base, dtype, adapter, merge)
     return TorchEngine(model.to(device))
 
 
@@ -262,17 +259,10 @@ def _trunk(ids: Any, start: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np
     return np.asarray(ids), positions, np.zeros(len(ids), np.int32), (positions + 1).astype(np.int32)
 
 
-def _trunks(contexts: Sequence[tuple[int, ...]]) -> list[tuple[tuple[int, ...], list[int]]]:
-    """The contexts that no other continues, each with the numbers of itself and of its prefixes."""
-    # In sorted order a prefix comes right before what continues it.
-    order = sorted(range(len(contexts)), key=lambda n: contexts[n])
-    found: list[tuple[tuple[int, ...], list[int]]] = []
-    for n in order:
-        if found and contexts[n][: len(found[-1][0])] == found[-1][0]:
-            found[-1] = (contexts[n], [*found[-1][1], n])
-        else:
-            found.append((contexts[n], [n]))
-    return found
+def _drawn(logits: torch.Tensor, temperature: float, top_p: float, dice: torch.Generator) -> int:
+    p, order = (logits / temperature).softmax(-1).sort(descending=True)
+    p[p.cumsum(-1) - p > top_p] = 0
+    return int(order[torch.multinomial(p, 1, generator=dice)])
 
 
 def _log_softmax(logits: torch.Tensor) -> np.ndarray:

@@ -76,7 +76,7 @@ def test_resampling_rows_instead_of_users_would_promise_too_much() -> None:
 
     def as_if_unrelated(seed: int) -> tuple[Floats, Floats]:
         _, labels = rates(seed)
-        return np.arange(float(labels.size)), labels
+        return np.arange(labels.size, dtype=np.float64), labels
 
     assert coverage_of("mean", 0.5, as_if_unrelated, times=150) < 0.75
 

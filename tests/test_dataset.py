@@ -58,7 +58,7 @@ def test_now_is_the_logs_end_and_what_had_not_closed_by_then_is_not_known(tmp_pa
     assert data.lines.user_id.value_counts().to_dict() == {"u": 4, "v": 3}
     assert data.followers_now("next").count[:3].tolist() == [3, 1, 0]
     none = cast(Any, None)
-    served = Served(none, data, none, none, none, none)
+    served = Served(none, data, none, none, none, none, none)
     assert [served.point(user) for user in "uvw"] == [3, 1, 0]
     assert served.touched("u", NEXT, served.point("u")) == ["a", "a", "b"]
     assert served.touched("u", NEXT) == ["a", "a", "b", "c"]  # not recommended again, known or not

@@ -16,7 +16,8 @@ from genrec.cli import main
 from genrec.dataset import Prepared
 from genrec.touches import Touches
 from prompts.adapter import AdapterCard
-from serve.served import Served, newest_adapter, open_adapter
+from serve.adapters import open_adapter
+from serve.served import Served, newest_adapter
 
 
 @pytest.fixture(scope="module")

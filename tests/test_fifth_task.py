@@ -17,7 +17,7 @@ from genrec.sources import load_source
 from genrec.tables import Tables
 from genrec.tasks import load_tasks
 from prompts.pack import TASKS
-from serve.served import open_adapter
+from serve.adapters import open_adapter
 
 RATING = """\
 name: rating

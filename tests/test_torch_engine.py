@@ -1,6 +1,5 @@
 """The torch engine: the contract for base and merged weights, parity on the real model, what it refuses."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,8 @@ from engine_contract import CONTEXT, QUESTIONS, EngineContract, Reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from peft import PeftModel
+from plain_model import one_by_one, plain
 from tiny import save_adapter, save_model
-from transformers import AutoModelForCausalLM
 
 from genrec.errors import UserError
 from prompts.language_model import BUILT_IN, load_model, load_tokenizer
@@ -20,23 +19,6 @@ from prompts.layout import Question
 from prompts.tokens import Tokens
 from serve.engine import Request
 from serve.torch_engine import TorchEngine, _steady, load
-
-
-def one_by_one(model: Any) -> Reference:
-    """A plain forward with the library's own attention, nothing packed, nothing cached."""
-
-    @torch.inference_mode()
-    def logits(ids: Sequence[int]) -> np.ndarray:
-        hidden = model.base_model(torch.tensor([list(ids)])).last_hidden_state[0, -1].float()
-        return np.asarray(model.get_output_embeddings().weight.float().numpy() @ hidden.numpy())
-
-    return logits
-
-
-def plain(folder: Path) -> Any:
-    return AutoModelForCausalLM.from_pretrained(
-        folder, dtype=torch.float32, attn_implementation="eager"
-    ).eval()
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,10 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, get_peft_model
-from transformers import AutoConfig, AutoModelForCausalLM
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import WhitespaceSplit
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 VOCABULARY = 128
 
@@ -20,6 +23,16 @@ def save_model(folder: Path, architecture: str = "llama", **changes: Any) -> Pat
     }  # fmt: skip
     config = AutoConfig.for_model(architecture, **(sizes | changes))
     AutoModelForCausalLM.from_config(config, dtype=torch.float32).save_pretrained(folder)
+    return folder
+
+
+def save_tokenizer(folder: Path) -> Path:
+    """A word a token: "w0" to "w127", and a chat template."""
+    backend = Tokenizer(WordLevel({f"w{n}": n for n in range(VOCABULARY)}, unk_token="w1"))
+    backend.pre_tokenizer = WhitespaceSplit()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="w0", unk_token="w1")
+    tokenizer.chat_template = "{% for m in messages %}w2 {{ m.content }} w3 {% endfor %}"
+    tokenizer.save_pretrained(folder)
     return folder
 
 

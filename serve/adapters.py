@@ -1,0 +1,23 @@
+"""Opens an adapter with its model in this process."""
+
+from pathlib import Path
+
+from genrec.dataset import Prepared
+from prompts.adapter import AdapterCard
+from prompts.language_model import fingerprint, load_tokenizer
+from serve.engines import open_engine
+from serve.served import Served, served
+
+
+def open_adapter(
+    folder: Path, data: Prepared, base: str = "", regime: str = "", engine: str = "auto"
+) -> Served:
+    """An adapter, merged into its base, on the data set that it serves.
+
+    base: where its model is kept here. regime: as serve.served.served. engine: a kind of serve.engines.
+    """
+    card = AdapterCard.load(folder)
+    name = base or card.base["name"]
+    card.check_base(name, fingerprint(name), folder)
+    tokenizer = load_tokenizer(name)
+    return served(folder, card, data, tokenizer, open_engine(engine, name, card.dtype, folder), regime)

