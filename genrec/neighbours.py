@@ -1,7 +1,8 @@
 """What a user's other outcomes say of an item: kernel ridge regression over residuals, kept incrementally."""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+import copy
+from collections import ChainMap, Counter
+from collections.abc import Mapping, MutableMapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -33,7 +34,7 @@ class Neighbours:
     def __init__(self, categories: Mapping[str, Sequence[str]], tracked_items: int = TRACKED_ITEMS) -> None:
         self.tracked_items = tracked_items
         self.slots: dict[str, int] = {}
-        self.history: dict[str, tuple[list[int], list[float]]] = {}  # per user: slots and residuals
+        self.history: MutableMapping[str, tuple[list[int], list[float]]] = {}  # per user: slots and residuals
         self.products = np.zeros((64, 64), np.float32)  # sum of residual products over users who met both
         self.squares = np.zeros((64, 64), np.float32)  # [i, j]: sum of i's squared residuals over them
         self.pairs = np.zeros((64, 64), np.float32)  # their number
@@ -70,6 +71,19 @@ class Neighbours:
                 self._pair(slot, residual, np.asarray(met), np.asarray(grades, np.float32))
             met.append(slot)
             grades.append(residual)
+
+    def aside(self) -> "Neighbours":
+        """A view on which `meet` adds to one user's history and to nothing else."""
+        view = copy.copy(self)
+        view.history, view._solved = ChainMap({}, self.history), {}
+        return view
+
+    def meet(self, user_id: str, item_id: str, residual: float) -> None:
+        """A residual that says something of this user, but nothing of how items agree."""
+        if (slot := self.slots.get(item_id)) is not None:
+            met, grades = self.history.get(user_id, ([], []))
+            self.history[user_id] = ([*met, slot], [*grades, residual])
+            self._solved.pop(user_id, None)
 
     def _solve(self, met: list[int], grades: list[float]) -> Weights:
         slots = np.asarray(met[-MET:])

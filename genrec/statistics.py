@@ -9,7 +9,9 @@ In a sampled log an outcome counts as often as its impression's weight (the inve
 counts and shares are those of the whole traffic. neighbour_gain alone takes each row once.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import copy
+from collections import ChainMap
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -68,9 +70,11 @@ class Statistics:
     def __init__(self, categories: Mapping[str, Sequence[str]], tracked_items: int = TRACKED_ITEMS) -> None:
         self.categories = categories
         self.items: dict[str, np.ndarray] = {}  # [count, clicks, residuals, converts, outcomes of conversion]
-        self.users: dict[str, np.ndarray] = {}  # the same
-        self.user_categories: dict[tuple[str, str], np.ndarray] = {}  # [count, clicks]
-        self.recent: dict[str, list[tuple[int, float]]] = {}  # click and weight of her last ten outcomes
+        self.users: MutableMapping[str, np.ndarray] = {}  # the same
+        self.user_categories: MutableMapping[tuple[str, str], np.ndarray] = {}  # [count, clicks]
+        self.recent: MutableMapping[
+            str, list[tuple[int, float]]
+        ] = {}  # click and weight of her last ten outcomes
         # [count, clicks, grades, converts, outcomes of conversion]
         self.total = np.array([PRIOR, PRIOR / 2, PRIOR * 0.35, PRIOR / 5, PRIOR])
         self.neighbours = Neighbours(categories, tracked_items)
@@ -130,6 +134,25 @@ class Statistics:
             shares.append((clicks + 2 * user_share) / (count + 2))
         return float(np.mean(shares)) if shares else user_share
 
+    # ---- someone who is in no log ------------------------------------------------------------------------
+
+    def aside(self) -> "Statistics":
+        """A view on which `meet` tells of new users. What it was made from stays as it is, and must until then."""
+        view = copy.copy(self)
+        view.users, view.recent = ChainMap({}, self.users), ChainMap({}, self.recent)
+        view.user_categories = ChainMap({}, self.user_categories)
+        view.neighbours = self.neighbours.aside()
+        return view
+
+    def meet(self, outcome: Outcome) -> None:
+        """An outcome of a new user, on a view: it counts for her, and for no item, no rate and no regression."""
+        columns = self.read(outcome.user_id, outcome.item_id)
+        of_item, of_user = columns[[COLUMNS.index("item_gain"), COLUMNS.index("user_gain")]]
+        surprise = outcome.grade - self.total[2] / self.total[0]
+        self._count_user(outcome, surprise - of_item)
+        residual = float(surprise - of_item - of_user)
+        self.neighbours.meet(outcome.user_id, outcome.item_id, residual)
+
     # ---- learning ---------------------------------------------------------------------------------------
 
     def observe(self, outcomes: Iterable[Outcome]) -> None:
@@ -158,19 +181,24 @@ class Statistics:
 
     def _count(self, outcome: Outcome, of_item: float, of_user: float) -> None:
         """of_item, of_user: the residuals that item and user answer for."""
-        user_id, item_id, click, convert, weight = outcome
-        converted = (0, 0) if convert is None else (convert, 1)
-        for counts, third in (
-            (self.items.setdefault(item_id, np.zeros(5)), of_item),
-            (self.users.setdefault(user_id, np.zeros(5)), of_user),
-            (self.total, outcome.grade),
-        ):
-            counts += weight * np.array((1, click, third, *converted))
+        self.items.setdefault(outcome.item_id, np.zeros(5))[:] += _counted(outcome, of_item)
+        self.total += _counted(outcome, outcome.grade)
+        self._count_user(outcome, of_user)
+
+    def _count_user(self, outcome: Outcome, of_user: float) -> None:
+        user_id, item_id, click, _, weight = outcome
+        self.users.setdefault(user_id, np.zeros(5))[:] += _counted(outcome, of_user)
         for category in self.categories.get(item_id, ()):
             self.user_categories.setdefault((user_id, category), np.zeros(2))[:] += (weight, weight * click)
         recent = self.recent.setdefault(user_id, [])
         recent.append((click, weight))
         del recent[:-10]
+
+
+def _counted(outcome: Outcome, third: float) -> np.ndarray:
+    """What an outcome adds to [count, clicks, third, converts, outcomes of conversion]."""
+    converted = (0, 0) if outcome.convert is None else (outcome.convert, 1)
+    return outcome.weight * np.array((1, outcome.click, third, *converted))
 
 
 def _shrunk(hits: float, count: float, rate: float) -> float:

@@ -15,7 +15,7 @@ from prompts.pack import TASKS
 ARCHITECTURES = ("llama", "qwen3")
 
 
-def tiny_config(architecture: str, vocabulary: int) -> PretrainedConfig:
+def tiny_config(architecture: str, vocabulary: int, head_dim: int = 8) -> PretrainedConfig:
     return AutoConfig.for_model(
         architecture,
         vocab_size=vocabulary,
@@ -24,17 +24,17 @@ def tiny_config(architecture: str, vocabulary: int) -> PretrainedConfig:
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,
-        head_dim=8,
+        head_dim=head_dim,
         tie_word_embeddings=True,
         max_position_embeddings=4096,
     )
 
 
-def save_tiny_model(folder: Path, architecture: str = "llama") -> Path:
+def save_tiny_model(folder: Path, architecture: str = "llama", head_dim: int = 8) -> Path:
     """Random weights with the built-in model's tokenizer; the same on every call."""
     tokenizer = load_tokenizer(BUILT_IN)
     torch.manual_seed(0)
-    config = tiny_config(architecture, len(tokenizer))
+    config = tiny_config(architecture, len(tokenizer), head_dim)
     config.eos_token_id = tokenizer.eos_token_id
     AutoModelForCausalLM.from_config(config, dtype=torch.float32).save_pretrained(folder)
     tokenizer.save_pretrained(folder)

@@ -1,0 +1,369 @@
+"""OpenAI's routes on the torch engine: what vLLM's server answers where vLLM is.
+
+Chat and text completions (streams, stop words, log-probabilities, echo, several prompts and choices), embeddings,
+models. A token is one turn in the engine's line, so that a long text does not hold scores up. What is not supported is
+refused by name.
+"""
+
+import json
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from genrec.errors import UserError
+from serve.child.torch_app import OneAtATime
+from serve.torch_engine import TorchEngine
+
+STANDARD_TOKENS = 16  # of a text completion that does not say, as OpenAI's
+
+
+class Asked(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    model: str
+    max_tokens: int | None = Field(None, ge=0)
+    temperature: float = Field(1.0, ge=0, le=2)
+    top_p: float = Field(1.0, gt=0, le=1)
+    n: int = Field(1, ge=1, le=16)
+    stop: str | list[str] | None = None
+    stream: bool = False
+    stream_options: dict[str, bool] | None = None
+    seed: int | None = None
+    user: str | None = None
+    cache_salt: str | None = (
+        None  # contexts here are found by their tokens alone, and nothing of them is ever told
+    )
+    presence_penalty: Literal[0] | None = None
+    frequency_penalty: Literal[0] | None = None
+    logit_bias: None = None
+
+
+class Text(Asked):
+    prompt: str | list[str] | list[int] | list[list[int]]
+    logprobs: int | None = Field(None, ge=0, le=20)
+    echo: bool = False
+    best_of: Literal[1] | None = None
+    suffix: None = None
+
+
+class Message(BaseModel):
+    role: Literal["system", "developer", "user", "assistant"]
+    content: str
+    name: str | None = None
+
+
+class Chat(Asked):
+    messages: list[Message] = Field(min_length=1)
+    logprobs: bool = False
+    top_logprobs: int | None = Field(None, ge=0, le=20)
+    max_completion_tokens: int | None = Field(None, ge=0)
+    response_format: dict[str, Literal["text"]] | None = None
+
+
+class Embeddings(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    model: str
+    input: str | list[str] | list[int] | list[list[int]]
+    encoding_format: Literal["float", "base64"] = "float"
+    dimensions: None = None
+    user: str | None = None
+
+
+@dataclass
+class Writing:
+    """One choice as it grows. ids, logprobs: of the tokens written; text: what has been told of it."""
+
+    ids: list[int] = field(default_factory=list)
+    rows: list[np.ndarray] = field(default_factory=list)
+    text: str = ""
+    finished: str | None = None
+
+
+def routes(engine: TorchEngine, tokenizer: Any, name: str, line: OneAtATime) -> APIRouter:
+    router, created = APIRouter(), int(time.time())
+    server = OpenAI(engine, tokenizer, name, line)
+
+    @router.get("/v1/models")
+    async def models() -> dict[str, Any]:
+        one = {"id": name, "object": "model", "created": created, "owned_by": "genrec"}
+        return {"object": "list", "data": [one]}
+
+    @router.post("/v1/completions")
+    async def completions(body: dict[str, Any]) -> Response:
+        return await refused_by_name(server.text, Text, body)
+
+    @router.post("/v1/chat/completions")
+    async def chat(body: dict[str, Any]) -> Response:
+        return await refused_by_name(server.chat, Chat, body)
+
+    @router.post("/v1/embeddings")
+    async def embeddings(body: dict[str, Any]) -> Response:
+        return await refused_by_name(server.embeddings, Embeddings, body)
+
+    return router
+
+
+async def refused_by_name(
+    answer: Callable[[Any], Any], schema: type[BaseModel], body: dict[str, Any]
+) -> Response:
+    status, param = 400, None
+    try:
+        response: Response = await answer(schema.model_validate(body))
+        return response
+    except ValidationError as error:
+        first = error.errors()[0]
+        param = ".".join(map(str, first["loc"][:1])) or None
+        what = f"{param}: {first['msg']}"
+    except LookupError as error:
+        what, param, status = str(error.args[0]), "model", 404
+    except (UserError, ValueError) as error:
+        what = str(error)
+    kind = "invalid_request_error" if status == 400 else "not_found_error"
+    return JSONResponse({"error": {"message": what, "type": kind, "param": param, "code": None}}, status)
+
+
+class OpenAI:
+    def __init__(self, engine: TorchEngine, tokenizer: Any, name: str, line: OneAtATime) -> None:
+        self.engine, self.tokenizer, self.name, self.line = engine, tokenizer, name, line
+        self._end = {token for token in [tokenizer.eos_token_id] if token is not None}
+
+    # ---- the three routes -------------------------------------------------------------------------------
+
+    async def text(self, body: Text) -> Response:
+        self._known(body.model)
+        prompts = self._prompts(body.prompt)
+        most = STANDARD_TOKENS if body.max_tokens is None else body.max_tokens
+        frame = _Frame("cmpl", "text_completion", self.name)
+        if body.stream:
+            if len(prompts) * body.n > 1 or body.echo:
+                raise ValueError("stream: one prompt, one choice, and no echo")
+            return self._streamed(frame, body, prompts[0], most, body.logprobs, self._text_delta)
+        choices = []
+        for k, prompt in enumerate(prompts):
+            echoed = await self._echoed(prompt) if body.echo else Writing()
+            for n in range(body.n):
+                done = await self._written(prompt, most, body, n)
+                whole = Writing(
+                    echoed.ids + done.ids, echoed.rows + done.rows, echoed.text + done.text, done.finished
+                )
+                choice = {
+                    "index": k * body.n + n,
+                    "text": whole.text,
+                    "finish_reason": done.finished,
+                    "logprobs": None,
+                }
+                if body.logprobs is not None:
+                    choice["logprobs"] = self._text_logprobs(whole, body.logprobs)
+                choices.append((choice, len(done.ids)))
+        return self._reply(frame, choices, sum(map(len, prompts)))
+
+    async def chat(self, body: Chat) -> Response:
+        self._known(body.model)
+        messages = [message.model_dump(exclude_none=True) for message in body.messages]
+        rendered = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+        prompt = self.tokenizer(rendered, add_special_tokens=False)["input_ids"]
+        most = next((m for m in (body.max_completion_tokens, body.max_tokens) if m is not None), 1 << 30)
+        top = (body.top_logprobs or 0) if body.logprobs else None
+        if body.stream:
+            if body.n > 1:
+                raise ValueError("stream: one choice")
+            frame = _Frame("chatcmpl", "chat.completion.chunk", self.name)
+            return self._streamed(frame, body, prompt, most, top, self._chat_delta)
+        choices = []
+        for n in range(body.n):
+            done = await self._written(prompt, most, body, n)
+            logprobs = None if top is None else {"content": self._chat_logprobs(done.ids, done.rows, top)}
+            message = {"role": "assistant", "content": done.text}
+            choice = {"index": n, "message": message, "finish_reason": done.finished, "logprobs": logprobs}
+            choices.append((choice, len(done.ids)))
+        return self._reply(_Frame("chatcmpl", "chat.completion", self.name), choices, len(prompt))
+
+    async def embeddings(self, body: Embeddings) -> Response:
+        self._known(body.model)
+        prompts = self._prompts(body.input)
+        found = await self.line.run(lambda: self.engine.embed(prompts))
+        data = [{"object": "embedding", "index": n, "embedding": _encoded(row, body.encoding_format)}
+                for n, row in enumerate(found)]  # fmt: skip
+        tokens = sum(map(len, prompts))
+        usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+        return JSONResponse({"object": "list", "model": self.name, "data": data, "usage": usage})
+
+    # ---- writing ----------------------------------------------------------------------------------------
+
+    async def _written(self, prompt: Sequence[int], most: int, body: Asked, n: int) -> Writing:
+        done = Writing()
+        async for _ in self._writing(done, prompt, most, body, n):
+            pass
+        return done
+
+    async def _writing(
+        self, done: Writing, prompt: Sequence[int], most: int, body: Asked, n: int
+    ) -> AsyncIterator[tuple[str, slice]]:
+        """Grows `done`; yields each new stretch of text with the tokens it came from."""
+        stops = [body.stop] if isinstance(body.stop, str) else list(body.stop or ())
+        seed = (body.seed if body.seed is not None else uuid.uuid4().int >> 70) + n
+        steps: Iterator[tuple[int, np.ndarray]] = self.engine.steps(
+            prompt, most, body.temperature, body.top_p, seed
+        )
+        told, held = 0, max((len(s) for s in stops), default=1) - 1
+        while (step := await self.line.run(lambda: next(steps, None))) is not None:
+            token, row = step
+            if token in self._end:
+                done.finished = "stop"
+                break
+            done.ids.append(token)
+            done.rows.append(row)
+            whole = self._text(done.ids)
+            cut = min((at for s in stops if (at := whole.find(s)) >= 0), default=-1)
+            if cut >= 0:
+                done.finished = "stop"
+                new, done.text = whole[len(done.text) : cut], whole[:cut]
+                yield new, slice(told, len(done.ids))
+                return
+            safe = len(whole) - held
+            if not whole.endswith("\ufffd") and safe > len(
+                done.text
+            ):  # half a character waits for its other half
+                new, done.text = whole[len(done.text) : safe], whole[:safe]
+                yield new, slice(told, len(done.ids))
+                told = len(done.ids)
+        done.finished = done.finished or "length"
+        whole = self._text(done.ids)
+        if len(whole) > len(done.text) or told < len(done.ids):
+            new, done.text = whole[len(done.text) :], whole
+            yield new, slice(told, len(done.ids))
+
+    async def _echoed(self, prompt: Sequence[int]) -> Writing:
+        """The prompt as if it had been written; nothing is known of its first token."""
+        rows = await self.line.run(lambda: self.engine.read_through(prompt))
+        unknown = np.full(rows.shape[1], np.nan, np.float32)
+        return Writing(list(prompt), [unknown, *rows[:-1]], self._text(prompt))
+
+    # ---- shapes -----------------------------------------------------------------------------------------
+
+    def _reply(
+        self, frame: "_Frame", choices: Sequence[tuple[dict[str, Any], int]], prompt_tokens: int
+    ) -> Response:
+        whole = frame.around([choice for choice, _ in choices])
+        return JSONResponse({**whole, "usage": _usage(prompt_tokens, sum(tokens for _, tokens in choices))})
+
+    def _streamed(
+        self,
+        frame: "_Frame",
+        body: Asked,
+        prompt: Sequence[int],
+        most: int,
+        top: int | None,
+        delta: Callable[[str, Writing, slice, int | None], dict[str, Any]],
+    ) -> Response:
+        async def events() -> AsyncIterator[str]:
+            done = Writing()
+            with_usage = bool((body.stream_options or {}).get("include_usage"))
+            chat = frame.kind.startswith("chat")
+            if chat:
+                yield frame.event(
+                    [{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}]
+                )
+            async for text, tokens in self._writing(done, prompt, most, body, 0):
+                yield frame.event([{"index": 0, "finish_reason": None, **delta(text, done, tokens, top)}])
+            last: dict[str, Any] = {"delta": {}} if chat else {"text": ""}
+            yield frame.event([{"index": 0, **last, "finish_reason": done.finished}])
+            if with_usage:
+                yield frame.event([], usage=_usage(len(prompt), len(done.ids)))
+            yield "data: [DONE]\n\n"
+
+        self.engine.check_length(len(prompt))
+        return StreamingResponse(events(), media_type="text/event-stream")
+
+    def _text_delta(self, text: str, done: Writing, tokens: slice, top: int | None) -> dict[str, Any]:
+        part = Writing(done.ids[tokens], done.rows[tokens], text)
+        return {"text": text, "logprobs": None if top is None else self._text_logprobs(part, top)}
+
+    def _chat_delta(self, text: str, done: Writing, tokens: slice, top: int | None) -> dict[str, Any]:
+        content = None if top is None else self._chat_logprobs(done.ids[tokens], done.rows[tokens], top)
+        return {"delta": {"content": text}, "logprobs": None if content is None else {"content": content}}
+
+    def _text_logprobs(self, done: Writing, top: int) -> dict[str, Any]:
+        tokens = [self._text([i]) for i in done.ids]
+        offsets = np.cumsum([0, *map(len, tokens)])[:-1].tolist()
+        of, tops = list[float | None](), list[dict[str, float] | None]()
+        for token, row in zip(done.ids, done.rows, strict=True):
+            known = not np.isnan(row[token])
+            of.append(float(row[token]) if known else None)
+            tops.append({self._text([int(i)]): float(row[i]) for i in _best(row, top)} if known else None)
+        return {"tokens": tokens, "token_logprobs": of, "top_logprobs": tops, "text_offset": offsets}
+
+    def _chat_logprobs(
+        self, ids: Sequence[int], rows: Sequence[np.ndarray], top: int
+    ) -> list[dict[str, Any]]:
+        def one(token: int, row: np.ndarray) -> dict[str, Any]:
+            text = self._text([token])
+            return {"token": text, "logprob": float(row[token]), "bytes": list(text.encode())}
+
+        return [
+            {**one(token, row), "top_logprobs": [one(int(i), row) for i in _best(row, top)]}
+            for token, row in zip(ids, rows, strict=True)
+        ]
+
+    # ---- tokens -----------------------------------------------------------------------------------------
+
+    def _known(self, model: str) -> None:
+        if model != self.name:
+            raise LookupError(f"There is no model {model!r}; this server has {self.name!r}")
+
+    def _prompts(self, given: str | list[str] | list[int] | list[list[int]]) -> list[list[int]]:
+        several: Any = [given] if isinstance(given, str) or (given and isinstance(given[0], int)) else given
+        vocabulary, found = len(self.tokenizer), []
+        for prompt in several:
+            ids = self.tokenizer(prompt)["input_ids"] if isinstance(prompt, str) else list(prompt)
+            if not ids:
+                raise ValueError("an empty prompt")
+            if not all(0 <= i < vocabulary for i in ids):
+                raise ValueError(f"a token id that is not below {vocabulary}")
+            found.append(ids)
+        if not found:
+            raise ValueError("no prompt")
+        return found
+
+    def _text(self, ids: Sequence[int]) -> str:
+        return str(self.tokenizer.decode(list(ids), skip_special_tokens=False))
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """What stands around the choices of one reply."""
+
+    prefix: str
+    kind: str
+    model: str
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    created: int = field(default_factory=lambda: int(time.time()))
+
+    def around(self, choices: list[dict[str, Any]]) -> dict[str, Any]:
+        return {"id": f"{self.prefix}-{self.id}", "object": self.kind, "created": self.created, "model": self.model,
+                "choices": choices}  # fmt: skip
+
+    def event(self, choices: list[dict[str, Any]], **more: Any) -> str:
+        return f"data: {json.dumps({**self.around(choices), **more})}\n\n"
+
+
+def _usage(prompt: int, written: int) -> dict[str, int]:
+    return {"prompt_tokens": prompt, "completion_tokens": written, "total_tokens": prompt + written}
+
+
+def _best(row: np.ndarray, top: int) -> np.ndarray:
+    return np.argsort(-row, kind="stable")[:top]
+
+
+def _encoded(row: np.ndarray, form: str) -> Any:
+    if form == "float":
+        return row.tolist()
+    import base64
+
+    return base64.b64encode(row.astype("<f4").tobytes()).decode()

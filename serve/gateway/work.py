@@ -1,0 +1,319 @@
+"""What the recommendation routes answer, without HTTP: plain functions of an adapter, its engine and a request."""
+
+import copy
+import time
+from collections import ChainMap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy.special import logit
+
+from genrec.errors import UserError
+from genrec.followers import CANDIDATES
+from genrec.stated import stated
+from prompts.history import Histories
+from serve.gateway import schemas
+from serve.guest import GUEST, Told, guest
+from serve.predictor import Predictor, Row
+from serve.search import Found, top_items
+from serve.served import Served
+
+
+class Person:
+    """One user of a request: an adapter that knows her, and her id there."""
+
+    def __init__(self, served: Served, user_id: str, name: str | None) -> None:
+        self.served, self.user_id, self.name = served, user_id, name
+
+    @property
+    def lines(self) -> int:
+        return self.served.point(self.user_id)
+
+    def row(self, item_id: str) -> Row:
+        return self.served.row(self.user_id, item_id)
+
+
+def person(served: Served, about: schemas.About) -> Person:
+    """Raises UserError for one who is both named and told."""
+    if about.history is not None:
+        if about.user is not None:
+            raise UserError("user and history exclude each other", where="history", cure="give one of them")
+        told = [
+            Told(served.item(e.item), bool(e.click or e.convert), e.convert,
+                 float("nan") if e.value is None else e.value, e.ts or 0.0)
+            for e in about.history
+        ]  # fmt: skip
+        return Person(guest(served, told), GUEST, None)
+    return Person(served, about.user if about.user is not None else GUEST, about.user)
+
+
+# ---- predict ------------------------------------------------------------------------------------------------
+
+
+def predict(who: Person, model: str, body: schemas.PredictBody) -> schemas.PredictReply:
+    served = who.served
+    about_items, about_user = ([t.name for t in served.tasks_about(item)] for item in (True, False))
+    if body.tasks is not None:
+        for task in body.tasks:
+            if task not in (*about_items, *about_user):
+                known = ", ".join((*about_items, *about_user))
+                raise UserError(f"There is no task {task!r}", where="tasks", cure=f"choose among {known}")
+        about_items, about_user = ([t for t in some if t in body.tasks] for some in (about_items, about_user))
+    if body.query is not None:
+        about_items = [t for t in about_items if served.layout.tasks[t].given is None]
+    items = [served.item(text) for text in body.items]
+    predictor = who.served.predictor
+    found = predictor.predict([who.row(i) for i in items], about_items, body.query) if items else {}
+    alone: dict[str, float | None] = {}
+    for task in about_user:
+        row = who.served.return_row(who.user_id, task)
+        alone[task] = float(predictor.predict([row], [task])[task][0]) if row is not None else None
+    calibrated = [] if body.query is not None else sorted(
+        task for task, line in served.card.calibration.items() if not line.get("note")
+    )  # fmt: skip
+    return schemas.PredictReply(
+        model=model, user=who.name, history_lines=who.lines, about_user=alone, calibrated=calibrated,
+        items=[
+            schemas.Prediction(
+                item=item, title=served.title(item), probabilities={t: p[k].tolist() for t, p in found.items()}
+            )
+            for k, item in enumerate(items)
+        ],
+    )  # fmt: skip
+
+
+# ---- recommend ----------------------------------------------------------------------------------------------
+
+
+def recommend(who: Person, model: str, body: schemas.RecommendBody) -> schemas.RecommendReply:
+    started, served = time.monotonic(), who.served
+    weights = body.weights if body.weights is not None else {_first_task(served): 1.0}
+    tasks = _tasks_of(served, weights)
+    touched = set(who.served.touched(who.user_id, served.item_task()))
+    gone = set(body.exclude) | (touched if body.repeat == "never" else set())
+    if body.available is not None:
+        gone |= set(served.layout.items) - set(body.available)
+    fallback = ""
+    if body.retrieve == "search":
+        found = _searched(who, max(body.candidates, body.k), gone, body.deadline_ms, started)
+        fallback = "" if found.exact or body.deadline_ms is None else "search stopped"
+    else:
+        found = _followed(who, gone)
+    late = body.deadline_ms is not None and time.monotonic() - started > 0.8 * body.deadline_ms / 1000
+    if late:
+        fallback = "not scored"
+        found = found if found.items else _followed(who, gone)
+    items = [item for item, _ in found.items]
+    rows = [who.row(item) for item in items]
+    if late:
+        p = {task: _stated(served, task, rows) for task in tasks}
+    else:
+        p = who.served.predictor.predict(rows, [t for t in tasks if t != "ctcvr"]) if items else {}
+    score = _combined(served, items, p, weights, body.columns)
+    order = _diverse(served, items, score, body.k, body.diversify)
+    recent = [served.title(i) for i in who.served.touched(who.user_id, served.item_task(), who.lines)[-3:]]
+    return schemas.RecommendReply(
+        model=model, user=who.name, exact=found.exact, gap=found.gap if np.isfinite(found.gap) else None,
+        fallback=fallback,  # type: ignore[arg-type]
+        items=[
+            schemas.Recommendation(
+                item=items[n], title=served.title(items[n]), score=float(score[n]),
+                probabilities={task: float(p[task][n]) for task in p},
+                reason=_reason(served, rows[n], recent),
+            )
+            for n in order
+        ],
+    )  # fmt: skip
+
+
+def _first_task(served: Served) -> str:
+    names = [task.name for task in served.tasks_about(item=True) if task.kind == "binary"]
+    if not names:
+        raise UserError("No binary task of this adapter is about an item", where="weights", cure="give none")
+    return names[0]
+
+
+def _tasks_of(served: Served, weights: Mapping[str, float]) -> list[str]:
+    """The tasks to ask for these weights; "ctcvr" is asked as its two."""
+    known = [task.name for task in served.tasks_about(item=True) if task.kind == "binary"]
+    names: list[str] = []
+    for name in weights:
+        for task in ("click", "convert") if name == "ctcvr" else (name,):
+            if task not in known:
+                raise UserError(
+                    f"There is no task {name!r} to weigh", where="weights", cure=f"{', '.join(known)}"
+                )
+            names += [task] if task not in names else []
+    return names
+
+
+def _searched(who: Person, n: int, gone: set[str], deadline_ms: int | None, started: float) -> Found:
+    served = who.served
+    asked = served.next_question(who.user_id)
+    ends = np.inf if deadline_ms is None else started + 0.5 * deadline_ms / 1000
+    return top_items(
+        served.engine, asked, served.catalog.trie, n, exclude=gone, stop=lambda: time.monotonic() > ends
+    )
+
+
+def _followed(who: Person, gone: set[str]) -> Found:
+    served = who.served
+    known = served.touched(who.user_id, served.item_task(), who.lines)
+    candidates = served.data.followers_now(served.item_task().name).candidates(known, CANDIDATES)
+    return Found([(item, float("nan")) for item in candidates if item not in gone], False, float("inf"), 0)
+
+
+def _stated(served: Served, task: str, rows: Sequence[Row]) -> np.ndarray:
+    column = stated(served.layout.tasks[task]) or ""
+    return np.array([(row.known.stats or {}).get(column, np.nan) for row in rows], np.float64)
+
+
+def _combined(
+    served: Served,
+    items: Sequence[str],
+    p: Mapping[str, Any],
+    weights: Mapping[str, float],
+    columns: Mapping[str, float],
+) -> np.ndarray:
+    score = np.zeros(len(items))
+    for name, weight in weights.items():
+        score += weight * (p["click"] * p["convert"] if name == "ctcvr" else p[name]) if len(items) else 0
+    for name, weight in columns.items():
+        values = np.array([_number(served, item, name) for item in items])
+        known = values[np.isfinite(values)]
+        if len(known) and known.max() > known.min():
+            score += weight * np.nan_to_num((values - known.min()) / (known.max() - known.min()))
+    return score
+
+
+def _number(served: Served, item: str, column: str) -> float:
+    value = served.layout.items.get(item, {}).get(column)
+    if value is None or isinstance(value, bool) or not isinstance(value, (int, float)):
+        if not any(isinstance(row.get(column), (int, float)) for row in served.layout.items.values()):
+            raise UserError(
+                f"Items have no number column {column!r}", where="columns", cure="name one that they have"
+            )
+        return float("nan")
+    return float(value)
+
+
+def _diverse(served: Served, items: Sequence[str], score: np.ndarray, k: int, cost: float) -> list[int]:
+    """Greedy: each item loses cost times the share of its categories that stand in the list already."""
+    left, listed, order = list(range(len(items))), set[str](), list[int]()
+    categories = [set(served.layout.items.get(item, {}).get("category") or ()) for item in items]
+    while left and len(order) < k:
+        spent = [
+            score[n] - cost * (len(categories[n] & listed) / len(categories[n]) if categories[n] else 0)
+            for n in left
+        ]
+        best = left.pop(int(np.argmax(spent)))
+        order.append(best)
+        listed |= categories[best]
+    return order
+
+
+def _reason(served: Served, row: Row, recent: Sequence[str]) -> str:
+    """From what the prompt stated, nothing that the model made up."""
+    words, stats = served.layout.pack.words, row.known.stats or {}
+    share, match = stats.get("item_share"), stats.get("match_share")
+    parts = []
+    if share is not None and np.isfinite(share):
+        parts.append(f"{round(100 * share)}% {words['clicked']} it")
+    if match is not None and np.isfinite(match):
+        parts.append(f"{round(100 * match)}% expected of this {words['person']}")
+    if recent:
+        parts.append(f"lately: {', '.join(recent)}")
+    return "; ".join(parts)
+
+
+# ---- rerank -------------------------------------------------------------------------------------------------
+
+
+def rerank(served: Served, body: schemas.RerankBody) -> list[tuple[int, float]]:
+    """(index, relevance) of documents, best first: the first binary task's probability, or that of yes to the query."""
+    names = served.knows(body.query) and body.history is None and body.user is None
+    about = (
+        schemas.About(user=body.query, history=None)
+        if names
+        else schemas.About(user=body.user, history=body.history)
+    )
+    who = person(served, about)
+    texts = [document_text(document, body.rank_fields) for document in body.documents]
+    items, told = [], dict[str, dict[str, Any]]()
+    for n, text in enumerate(texts):
+        item = served.item(text)
+        if item not in served.layout.items:
+            item = f"document\x1f{n}"
+            told[item] = {"title": text}
+        items.append(item)
+    layout = copy.copy(who.served.layout)
+    layout.items = ChainMap[str, Any](told, dict(layout.items)) if told else layout.items
+    histories = copy.copy(who.served.histories)
+    predictor = Predictor(layout, histories, who.served.engine, who.served.predictor.calibrations)
+    task = _first_task(served)
+    found = predictor.predict([who.row(item) for item in items], [task], None if names else body.query)[task]
+    order = np.argsort(-found, kind="stable")[: body.top_n]
+    return [(int(n), float(found[n])) for n in order]
+
+
+def document_text(document: str | dict[str, Any], fields: Sequence[str] | None) -> str:
+    if isinstance(document, str):
+        return document
+    chosen = [str(document[f]) for f in (fields or ["text"]) if document.get(f) is not None]
+    if not chosen:
+        wanted = ", ".join(fields or ["text"])
+        raise UserError(
+            f"A document has no {wanted}", where="documents", cure="give texts, or objects with that field"
+        )
+    return " ".join(chosen)
+
+
+# ---- explain ------------------------------------------------------------------------------------------------
+
+
+def explain(who: Person, model: str, body: schemas.ExplainBody) -> schemas.ExplainReply:
+    """Each line of the window is left out in turn; what the log says of the item stays as it is."""
+    served = who.served
+    binary = [task.name for task in served.tasks_about(item=True) if task.kind == "binary"]
+    if body.task not in binary:
+        raise UserError(f"There is no task {body.task!r} about an item", where="task", cure=", ".join(binary))
+    item, data = served.item(body.item), who.served.data
+    lines = data.lines[data.lines.user_id == who.user_id].iloc[: who.lines]
+    window = lines.iloc[who.served.histories.start(who.user_id, who.lines) :]
+    whole, *without = _asked_of(who, item, body.task, window)
+    effects = logit(whole) - logit(np.array(without))
+    order = np.argsort(-np.abs(effects), kind="stable")[: body.lines]
+    return schemas.ExplainReply(
+        model=model, user=who.name, item=item, task=body.task, probability=whole,
+        lines=[
+            schemas.Moved(
+                line=int(len(window) - 1 - n), item=str(window.item_id.iloc[n]), effect=float(effects[n]),
+                title=served.title(str(window.item_id.iloc[n])), click=bool(window.click.iloc[n]),
+            )
+            for n in order
+        ],
+    )  # fmt: skip
+
+
+def _asked_of(who: Person, item: str, task: str, window: Any) -> list[float]:
+    """The probability with all lines of the window, then without each of them."""
+    served, known = who.served, who.row(item).known
+    frames = [window, *(window.drop(window.index[n]) for n in range(len(window)))]
+    rows = []
+    lines = []
+    for n, frame in enumerate(frames):
+        user = f"{who.user_id}\x1f{n}"
+        lines.append(frame.assign(user_id=user))
+        rows.append(Row(user, len(frame), item, known))
+    layout = copy.copy(served.layout)
+    profile = layout.users.get(who.user_id, {})
+    layout.users = {row.user_id: profile for row in rows}
+    import pandas as pd
+
+    histories = Histories(layout, pd.concat(lines), 10 * served.histories.history_tokens)
+    calibrations = served.predictor.calibrations
+    return [
+        float(p)
+        for p in Predictor(layout, histories, served.engine, calibrations).predict(rows, [task])[task]
+    ]

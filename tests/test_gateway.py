@@ -1,0 +1,382 @@
+"""The server over real HTTP: `genrec serve` with the torch engine, its keys, limits, answers and recoveries."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import numpy as np
+import pytest
+from gateway_fixtures import Server, place_with_an_adapter, running
+
+from genrec.dataset import Prepared
+from serve.adapters import open_adapter
+from serve.gateway import keys
+from serve.gateway.limits import Limits
+from serve.guest import GUEST, Told, guest
+from serve.served import Served, newest_adapter
+
+POSTED = ("/v1/predict", "/v1/recommend", "/v1/rerank", "/v2/rerank", "/v1/explain", "/v1/chat/completions",
+          "/v1/completions", "/v1/embeddings", "/admin/swap", "/no/such/route")  # fmt: skip
+ROUTES = [("GET", "/v1/models"), ("GET", "/openapi.json"), *(("POST", path) for path in POSTED)]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return place_with_an_adapter(tmp_path_factory.mktemp("work"))
+
+
+@pytest.fixture(scope="module")
+def server(place: Path) -> Iterator[Server]:
+    with running(place, "torch") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def client(server: Server) -> Iterator[httpx2.Client]:
+    with server.client() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def served(place: Path) -> Served:
+    """The same adapter in this process."""
+    return open_adapter(
+        newest_adapter(place / "runs"), Prepared.load(place / "data" / "simulator"), engine="torch"
+    )
+
+
+def message(reply: httpx2.Response) -> str:
+    return str(reply.json()["error"]["message"])
+
+
+# ---- keys ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_every_route_but_health_asks_for_a_key(server: Server, method: str, path: str) -> None:
+    for headers in ({}, {"Authorization": "Bearer gr-wrong"}, {"Authorization": f"Basic {server.key}"}):
+        reply = httpx2.request(method, server.url + path, headers=headers)
+        assert reply.status_code == 401
+        assert reply.json()["error"]["type"] == "authentication_error"
+    assert httpx2.get(f"{server.url}/health").status_code == 200
+
+
+def test_a_key_opens_what_its_scopes_name_and_is_kept_as_a_hash(place: Path) -> None:
+    path = place / "some-keys.json"
+    secret = keys.add(path, "shop", ("predict",))
+    assert secret not in path.read_text()
+    assert path.stat().st_mode & 0o077 == 0
+    with running(place, "torch", "--keys", str(path)) as found, found.client(secret) as client:
+        assert client.post("/v1/predict", json={"user": "0"}).status_code == 200
+        assert client.get("/v1/models").status_code == 403
+        assert client.post("/admin/swap", json={"adapter": "x"}).status_code == 403
+
+
+# ---- answers ------------------------------------------------------------------------------------------------
+
+
+def test_predictions_are_those_of_the_same_adapter_in_process(client: httpx2.Client, served: Served) -> None:
+    items = list(served.layout.items)[:12]
+    for user in ("0", "7", "nobody has this id"):
+        reply = client.post("/v1/predict", json={"user": user, "items": items}).json()
+        wanted = served.predictor.predict([served.row(user, i) for i in items], ["click", "convert"])
+        for k, item in enumerate(reply["items"]):
+            assert item["item"] == items[k]
+            for task in ("click", "convert", "ctcvr"):
+                assert item["probabilities"][task] == pytest.approx(float(wanted[task][k]), abs=1e-4)
+        assert reply["history_lines"] == served.point(user)
+        assert (reply["about_user"]["return"] is None) == (served.return_row(user, "return") is None)
+
+
+def test_some_tasks_and_own_words(client: httpx2.Client, served: Served) -> None:
+    item = next(iter(served.layout.items))
+    asked = {"user": "0", "items": [item], "tasks": ["click"]}
+    own = client.post("/v1/predict", json=asked).json()
+    assert set(own["items"][0]["probabilities"]) == {"click"}
+    assert own["about_user"] == {}
+    words = client.post("/v1/predict", json={**asked, "query": "Is this one for the rain?"}).json()
+    assert words["calibrated"] == []
+    assert words["items"][0]["probabilities"]["click"] != own["items"][0]["probabilities"]["click"]
+
+
+def test_a_told_history_is_asked_like_a_users_own(client: httpx2.Client, served: Served) -> None:
+    items = list(served.layout.items)
+    told = [
+        {"item": items[0], "click": True, "convert": True},
+        {"item": items[1]},
+        {"item": items[2], "click": True},
+    ]
+    reply = client.post("/v1/predict", json={"history": told, "items": items[3:6]}).json()
+    her = guest(served, [Told(items[0], True, True), Told(items[1], False), Told(items[2], True)])
+    wanted = her.predictor.predict([her.row(GUEST, i) for i in items[3:6]], ["click"])["click"]
+    found = [item["probabilities"]["click"] for item in reply["items"]]
+    np.testing.assert_allclose(found, wanted, atol=1e-4)
+    assert reply["history_lines"] == 3
+    assert served.data.statistics_now().users.get(GUEST) is None
+
+
+def test_recommendations_are_the_exact_search_scored_and_ordered(
+    client: httpx2.Client, served: Served
+) -> None:
+    reply = client.post("/v1/recommend", json={"user": "0", "k": 5, "candidates": 8}).json()
+    found = served.recommend("0", 8)
+    assert {item["item"] for item in reply["items"]} <= {item for item, _ in found.items}
+    assert reply["exact"]
+    scores = [item["score"] for item in reply["items"]]
+    assert scores == sorted(scores, reverse=True)
+    assert scores[0] == reply["items"][0]["probabilities"]["click"]
+    assert all("expected of this customer" in item["reason"] for item in reply["items"])
+
+
+def test_a_recommendation_excludes_repeats_and_keeps_to_what_is_available(
+    client: httpx2.Client, served: Served
+) -> None:
+    task = served.item_task()
+    user = next(u for u in served.layout.users if served.touched(u, task))
+    touched = set(served.touched(user, task))
+
+    def listed(**options: Any) -> list[str]:
+        body = {"user": user, "k": 30, "candidates": 30, **options}
+        return [item["item"] for item in client.post("/v1/recommend", json=body).json()["items"]]
+
+    assert not set(listed()) & touched
+    assert set(listed(repeat="allow")) == set(served.layout.items)
+    some = listed()[:4]
+    assert set(listed(exclude=some[:1])) == set(listed()) - {some[0]}
+    assert set(listed(available=some)) == set(some)
+
+
+def test_columns_weigh_and_categories_spread(client: httpx2.Client, served: Served) -> None:
+    body = {
+        "user": "0",
+        "k": 30,
+        "candidates": 30,
+        "repeat": "allow",
+        "weights": {"click": 0},
+        "columns": {"price": 1},
+    }
+    listed = [item["item"] for item in client.post("/v1/recommend", json=body).json()["items"]]
+    prices = [served.layout.items[item]["price"] for item in listed]
+    assert prices == sorted(prices, reverse=True)
+    reply = client.post("/v1/recommend", json={**body, "diversify": 1.0}).json()
+    first = [served.layout.items[item["item"]]["category"] for item in reply["items"][:2]]
+    assert not set(first[0]) & set(first[1])
+    assert client.post("/v1/recommend", json={**body, "columns": {"weight": 1}}).status_code == 400
+
+
+def test_a_deadline_is_answered_with_a_stated_fallback(client: httpx2.Client) -> None:
+    reply = client.post("/v1/recommend", json={"user": "1", "k": 3, "deadline_ms": 1}).json()
+    assert reply["fallback"] == "not scored"
+    assert not reply["exact"]
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_rerank_has_coheres_shape(client: httpx2.Client, served: Served, version: str) -> None:
+    documents = [served.title(item) for item in list(served.layout.items)[:4]] + ["Something nobody sells"]
+    body = {"model": "genrec", "query": "0", "documents": documents, "top_n": 3, "return_documents": True}
+    reply = client.post(f"/{version}/rerank", json=body).json()
+    scores = [result["relevance_score"] for result in reply["results"]]
+    assert len(scores) == 3
+    assert scores == sorted(scores, reverse=True)
+    assert [documents[r["index"]] for r in reply["results"]] == [
+        r["document"]["text"] for r in reply["results"]
+    ]
+    words = {**body, "query": "Is it for the rain?", "history": [{"item": documents[0], "click": True}]}
+    assert len(client.post(f"/{version}/rerank", json=words).json()["results"]) == 3
+
+
+def test_an_explanation_is_what_leaving_the_line_out_changes(client: httpx2.Client, served: Served) -> None:
+    user = next(u for u in served.layout.users if served.point(u) > 4)
+    item = next(iter(served.layout.items))
+    reply = client.post("/v1/explain", json={"user": user, "item": item, "lines": 3}).json()
+    whole = client.post("/v1/predict", json={"user": user, "items": [item], "tasks": ["click"]}).json()
+    assert reply["probability"] == pytest.approx(whole["items"][0]["probabilities"]["click"], abs=1e-4)
+    effects = [abs(line["effect"]) for line in reply["lines"]]
+    assert effects == sorted(effects, reverse=True)
+    assert len(effects) == 3
+
+
+# ---- what is refused ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "why"),
+    [
+        ("/v1/predict", {"user": "0", "itemz": []}, "itemz"),
+        ("/v1/predict", {"user": "0", "tasks": ["happiness"]}, "no task 'happiness'"),
+        ("/v1/predict", {"user": "0", "history": []}, "exclude each other"),
+        ("/v1/predict", {"user": 3}, "user"),
+        ("/v1/recommend", {"user": "0", "k": 0}, "k"),
+        ("/v1/recommend", {"user": "0", "weights": {"joy": 1}}, "no task 'joy'"),
+        ("/v1/rerank", {"query": "0", "documents": [{"title": "x"}]}, "no text"),
+        ("/v1/explain", {"user": "0", "item": "1", "task": "return"}, "no task 'return'"),
+        ("/v1/chat/completions", {"model": "genrec", "messages": [], "cache_salt": "x"}, "cache_salt"),
+    ],
+)
+def test_a_mistake_is_named_in_openais_shape(
+    client: httpx2.Client, path: str, body: dict[str, Any], why: str
+) -> None:
+    reply = client.post(path, json=body)
+    assert reply.status_code == 400
+    assert why in message(reply)
+
+
+def test_limits_hold_to_the_one(client: httpx2.Client) -> None:
+    limits = Limits()
+    at = client.post("/v1/rerank", json={"query": "0", "documents": ["x"] * limits.candidates})
+    assert at.status_code == 200
+    over = client.post("/v1/rerank", json={"query": "0", "documents": ["x"] * (limits.candidates + 1)})
+    assert (over.status_code, "1,000 at most" in message(over)) == (400, True)
+    fill = limits.body_bytes - len(b'{"user": ""}')
+    assert (
+        client.post("/v1/predict", content=b'{"user": "' + b"u" * fill + b'"}').status_code == 400
+    )  # a long name
+    assert client.post("/v1/predict", content=b'{"user": "' + b"u" * (fill + 1) + b'"}').status_code == 413
+    for depth, why in ((limits.json_depth, "valid dictionary"), (limits.json_depth + 1, "nested")):
+        reply = client.post("/v1/predict", content=b'{"x":' + b"[" * (depth - 1) + b"]" * (depth - 1) + b"}")
+        assert reply.status_code == 400
+        assert why in message(reply)
+    history = [{"item": "1"}] * (limits.history + 1)
+    assert client.post("/v1/predict", json={"history": history}).status_code == 400
+    assert client.post("/v1/predict", json={"history": history[1:]}).status_code == 200
+    assert "not JSON" in message(client.post("/v1/predict", content=b"{"))
+
+
+# ---- processes ----------------------------------------------------------------------------------------------
+
+
+def test_the_gateway_loads_no_model_library() -> None:
+    code = "import sys, serve.gateway.run; print(sorted({'torch', 'vllm', 'transformers', 'peft'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_a_killed_engine_is_started_again_and_what_was_in_flight_hears_of_it(place: Path) -> None:
+    with running(place, "torch") as server, server.client() as client:
+        statuses: list[int] = []
+        body = {"user": "0", "k": 30, "candidates": 30, "repeat": "allow"}
+
+        def ask() -> None:
+            statuses.append(client.post("/v1/recommend", json=body).status_code)
+
+        threads = [threading.Thread(target=ask) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.05)
+        (engine,) = server.children()
+        os.kill(engine, signal.SIGKILL)
+        for thread in threads:
+            thread.join()
+        assert set(statuses) <= {200, 503}
+        assert 503 in statuses
+        assert client.get("/health").status_code == 200
+        assert client.get("/ready").status_code == 503
+        assert client.post("/v1/predict", json={"user": "0"}).status_code == 503
+        server.wait_until_ready()
+        assert client.post("/v1/predict", json={"user": "0"}).status_code == 200
+        assert server.children() != [engine]
+
+
+def test_a_killed_gateway_leaves_no_engine_behind(place: Path) -> None:
+    with running(place, "torch") as server:
+        (engine,) = server.children()
+        server.process.kill()
+        server.process.wait()
+        for _ in range(100):
+            if not Path(f"/proc/{engine}").exists():
+                return
+            time.sleep(0.1)
+        raise AssertionError("the engine lives on")
+
+
+def test_nothing_that_was_accepted_is_lost_when_the_server_is_told_to_end(place: Path) -> None:
+    with running(place, "torch") as server:
+        found: list[int | str] = []
+
+        def ask(n: int) -> None:
+            with server.client() as client:
+                try:
+                    found.append(client.post("/v1/recommend", json={"user": str(n), "k": 10}).status_code)
+                except httpx2.ConnectError:
+                    found.append("not accepted")
+
+        threads = [threading.Thread(target=ask, args=(n,)) for n in range(12)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.3)
+        server.process.send_signal(signal.SIGTERM)
+        for thread in threads:
+            thread.join()
+        assert server.process.wait(60) in (0, -15)
+        assert set(found) <= {200, "not accepted"}
+        assert 200 in found
+
+
+def test_a_burst_is_admitted_up_to_the_cap_and_the_rest_refused_at_once(place: Path) -> None:
+    with running(place, "torch", "--waiting-tokens", "2000") as server, server.client() as client:
+        items = list(map(str, range(30)))
+        cost = 2 * 12 * len(items)  # the context is new only the first time
+        body = {"user": "0", "items": items}
+        client.post("/v1/predict", json=body)
+        replies: list[tuple[int, float]] = []
+
+        def ask() -> None:
+            with server.client() as own:
+                started = time.perf_counter()
+                reply = own.post("/v1/predict", json=body)
+                replies.append((reply.status_code, time.perf_counter() - started))
+                if reply.status_code == 429:
+                    assert int(reply.headers["retry-after"]) >= 1
+
+        threads = [threading.Thread(target=ask) for _ in range(20)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        admitted = [seconds for status, seconds in replies if status == 200]
+        assert 2000 // cost <= len(admitted) < 20
+        assert {status for status, _ in replies} == {200, 429}
+
+
+def test_other_weights_take_over_without_a_failed_request(place: Path, server: Server) -> None:
+    folder = next((place / "runs" / "small" / "adapter").glob("merged-*"))
+    copy = folder.with_name("merged-copy")
+    if not copy.exists():
+        copy.mkdir()
+        for file in folder.iterdir():
+            (copy / file.name).write_bytes(file.read_bytes())
+    with server.client() as client:
+        statuses: list[int] = []
+        done = threading.Event()
+
+        def ask() -> None:
+            while not done.is_set():
+                statuses.append(
+                    client.post("/v1/predict", json={"user": "0", "items": ["1", "2"]}).status_code
+                )
+
+        thread = threading.Thread(target=ask)
+        thread.start()
+        reply = client.post("/admin/swap", json={"adapter": str(copy)})
+        done.set()
+        thread.join()
+        assert reply.json()["serving"] == str(copy)
+        assert set(statuses) == {200}
+        back = client.post("/admin/swap", json={"adapter": reply.json()["before"]})
+        assert back.json()["serving"] == str(folder)
+        assert client.post("/admin/swap", json={"adapter": "/etc"}).status_code == 400
+
+
+def test_what_the_server_can_do_is_described(client: httpx2.Client) -> None:
+    described = client.get("/openapi.json").json()
+    for method, path in ROUTES:
+        if path not in ("/openapi.json", "/no/such/route"):
+            assert method.lower() in described["paths"][path]
+    assert json.dumps(described).count('"examples"') > 3
