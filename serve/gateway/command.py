@@ -40,7 +40,7 @@ serve = Command(
     about="One command, two processes: a gateway that clients talk to, and an engine that runs the model behind a\n"
     "Unix socket. The gateway starts the engine, and starts it again when it dies. The first start writes the merged\n"
     "weights beside the adapter and, where there are no keys yet, prints one. /openapi.json describes every route.",
-    examples=["genrec serve", "genrec serve --engine torch --port 9000", "genrec keys add shop"],
+    examples=["genrec serve", "genrec serve --engine torch --port 9000"],
 )
 
 
