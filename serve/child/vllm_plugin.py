@@ -20,7 +20,7 @@ from vllm.platforms import current_platform
 from genrec.errors import UserError
 from serve.child.turns import Turns
 from serve.child.wire import GENERATE, SCORE, Generate, Generated, Refusal, Score, Scored
-from serve.fan_out import Answers, Prompt, check_length, prompts, waves
+from serve.fan_out import Answers, SinglePrompt, check_length, prompts, waves
 
 router = APIRouter()
 
@@ -70,7 +70,7 @@ class Asking:
         ids = list((await self._last(body.prompt, params, body.salt)).token_ids)
         return Generated(ids=ids[:-1] if ids and ids[-1] in body.stop else ids)
 
-    async def _read(self, prompt: Prompt, salt: str, found: Answers) -> None:
+    async def _read(self, prompt: SinglePrompt, salt: str, found: Answers) -> None:
         output = await self._last(list(prompt.ids), _reading(prompt.tokens), salt)
         found.put(prompt, lambda token: float(output.logprobs[0][token].logprob))
 
