@@ -80,9 +80,9 @@ def _run(args: argparse.Namespace) -> int:
     from eval.run import Options, evaluate
     from genrec.dataset import Prepared
     from prompts.adapter import AdapterCard
-    from serve.served import newest_adapter
+    from serve.served import chosen_adapter
 
-    adapter = Path(args.adapter) if args.adapter else newest_adapter(Path("runs"))
+    adapter = chosen_adapter(args.adapter)
     data = Prepared.load(Path(args.data or f"data/{AdapterCard.load(adapter).data['name']}"))
     options = Options(
         tasks=tuple(filter(None, (args.tasks or "").split(","))),

@@ -28,9 +28,9 @@ def _open(args: argparse.Namespace) -> "Served":
     from genrec.dataset import Prepared
     from prompts.adapter import AdapterCard
     from serve.adapters import open_adapter
-    from serve.served import newest_adapter
+    from serve.served import chosen_adapter
 
-    folder = Path(args.adapter) if args.adapter else newest_adapter(Path("runs"))
+    folder = chosen_adapter(args.adapter)
     data = Path(args.data or f"data/{AdapterCard.load(folder).data['name']}")
     served = open_adapter(folder, Prepared.load(data), engine=args.engine)
     lines = f"user {args.user}: {served.point(args.user)} lines of history"

@@ -5,6 +5,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from genrec.errors import UserError
 from prompts.layout import Question
 
 
@@ -13,6 +14,17 @@ class Request(NamedTuple):
 
     context: Sequence[int]
     questions: Sequence[Question]
+
+
+def check_length(tokens: int, limit: int) -> None:
+    """Raises as Engine.score does, for a prompt of so many tokens; limit: those that the model reads."""
+    if tokens == 0:
+        raise ValueError("an empty prompt: there is no token to read at")
+    if tokens > limit:
+        raise UserError(
+            f"A prompt of {tokens} tokens; the model reads {limit}",
+            cure="train and serve with a smaller history_tokens, or choose another model",
+        )
 
 
 class Engine(Protocol):

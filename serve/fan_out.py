@@ -10,9 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from genrec.errors import UserError
 from serve.branches import trunks
-from serve.engine import Request
+from serve.engine import Request, check_length
 
 MOST_TOKENS = 128  # whose log-probabilities one prompt may ask for: vLLM's MAX_LOGPROB_TOKEN_IDS
 
@@ -39,16 +38,6 @@ def prompts(requests: Sequence[Request], limit: int) -> list[SinglePrompt]:
             starts = range(0, len(tokens), MOST_TOKENS)
             found.extend(SinglePrompt(ids, tokens[k : k + MOST_TOKENS], r, q, k) for k in starts)
     return found
-
-
-def check_length(tokens: int, limit: int) -> None:
-    if tokens == 0:
-        raise ValueError("an empty prompt: there is no token to read at")
-    if tokens > limit:
-        raise UserError(
-            f"A prompt of {tokens} tokens; the model reads {limit}",
-            cure="train and serve with a smaller history_tokens, or choose another model",
-        )
 
 
 def waves(requests: Sequence[Request], asked: Sequence[SinglePrompt]) -> Iterator[list[SinglePrompt]]:

@@ -145,6 +145,11 @@ def served(
     return Served(card, data, layout, histories, engine, predictor, Catalog(layout))
 
 
+def chosen_adapter(named: str | None) -> Path:
+    """The adapter's folder that an option names, or the newest under runs/."""
+    return Path(named) if named else newest_adapter(Path("runs"))
+
+
 def newest_adapter(runs: Path) -> Path:
     """The adapter that was finished last under a folder of runs."""
     found = sorted(runs.glob("*/adapter/genrec.json"), key=lambda p: p.stat().st_mtime)

@@ -22,7 +22,7 @@ from prompts.layout import Question
 from prompts.packing import common_prefix
 from serve.branches import branches, passes, trunks
 from serve.context_cache import Context, ContextCache
-from serve.engine import Request
+from serve.engine import Request, check_length
 from serve.weights import adapted
 
 PASS_TOKENS = 2_048  # of branches a pass: longer passes gain nothing on a CPU
@@ -208,13 +208,7 @@ class TorchEngine:
     # ---- what is refused --------------------------------------------------------------------------------
 
     def check_length(self, tokens: int) -> None:
-        if tokens == 0:
-            raise ValueError("an empty prompt: there is no token to read at")
-        if tokens > self._limit:
-            raise UserError(
-                f"A prompt of {tokens} tokens; the model reads {self._limit}",
-                cure="train and serve with a smaller history_tokens, or choose another model",
-            )
+        check_length(tokens, self._limit)
 
     @torch.inference_mode()
     def _check_head(self) -> None:

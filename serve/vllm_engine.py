@@ -9,7 +9,7 @@ On CUDA the same code runs; it has not been tried there.
 
 import os
 from collections.abc import Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,9 @@ import numpy as np
 
 from genrec.errors import UserError
 from prompts.language_model import fingerprint, locate
-from serve.engine import Request
-from serve.fan_out import Answers, check_length, prompts, waves
+from serve.engine import Request, check_length
+from serve.fan_out import Answers, prompts, waves
+from serve.vllm_params import reading, without_stop, writing
 from serve.weights import merged_folder
 
 BLOCK = 32  # tokens; half of it travels with each question on average. The CPU build's kernels want a multiple of 32
@@ -56,7 +57,7 @@ class VllmEngine:
         # vLLM writes a token behind each prompt, for which there must be room.
         found, asked = Answers(requests), prompts(requests, self._limit - 1)
         for wave in waves(requests, asked):
-            params = [self._reading(prompt.tokens) for prompt in wave]
+            params = [reading(prompt.tokens) for prompt in wave]
             outputs = self._model.generate([_ids(p.ids) for p in wave], params, use_tqdm=False)
             for prompt, output in zip(wave, outputs, strict=True):
                 read = output.outputs[0].logprobs[0]
@@ -68,11 +69,8 @@ class VllmEngine:
         max_tokens = min(max_tokens, self._limit - len(prompt))
         if max_tokens == 0:
             return []
-        params = self._vllm.SamplingParams(
-            temperature=0, max_tokens=max_tokens, stop_token_ids=list(stop), ignore_eos=True, detokenize=False
-        )
-        written = list(self._model.generate([_ids(prompt)], params, use_tqdm=False)[0].outputs[0].token_ids)
-        return written[:-1] if written and written[-1] in stop else written
+        (output,) = self._model.generate([_ids(prompt)], [writing(max_tokens, stop)], use_tqdm=False)
+        return without_stop(output.outputs[0].token_ids, stop)
 
     def embed(self, prompts: Sequence[Sequence[int]]) -> np.ndarray:
         if not prompts:
@@ -99,13 +97,6 @@ class VllmEngine:
     def _pooling(self) -> Any:
         pooler = self._vllm.config.PoolerConfig(task="embed", seq_pooling_type="LAST")
         return self._open(runner="pooling", convert="embed", pooler_config=pooler)
-
-    @lru_cache(maxsize=10_000)  # noqa: B019 - an engine lives as long as its process
-    def _reading(self, tokens: tuple[int, ...]) -> Any:
-        """One step, and the log-probabilities of these tokens."""
-        return self._vllm.SamplingParams(
-            temperature=0, max_tokens=1, logprob_token_ids=list(tokens), detokenize=False
-        )
 
 
 def on_cuda() -> bool:

@@ -8,19 +8,19 @@ import asyncio
 import json
 from argparse import Namespace
 from contextlib import AsyncExitStack
-from functools import lru_cache
 from typing import Any
 from uuid import uuid4
 
 from fastapi import APIRouter, FastAPI, Request, Response
-from vllm import SamplingParams
 from vllm.entrypoints.serve.utils.api_utils import with_cancellation
 from vllm.platforms import current_platform
 
 from genrec.errors import UserError
 from serve.child.turns import Turns
 from serve.child.wire import GENERATE, SCORE, Generate, Generated, Refusal, Score, Scored
-from serve.fan_out import Answers, SinglePrompt, check_length, prompts, waves
+from serve.engine import check_length
+from serve.fan_out import Answers, SinglePrompt, prompts, waves
+from serve.vllm_params import reading, without_stop, writing
 
 router = APIRouter()
 
@@ -51,9 +51,8 @@ class Asking:
     async def score(self, body: Score) -> Scored:
         requests = body.asked()
         found = Answers(requests)
-        asked = prompts(
-            requests, self._limit - 1
-        )  # a token is written behind each, for which there must be room
+        # vLLM writes a token behind each prompt, for which there must be room.
+        asked = prompts(requests, self._limit - 1)
         async with self._turns.turn("score"):
             for wave in waves(requests, asked):
                 await gathered([self._read(prompt, body.salt, found) for prompt in wave])
@@ -64,17 +63,14 @@ class Asking:
         most = min(body.max_tokens, self._limit - len(body.prompt))
         if most == 0:
             return Generated(ids=[])
-        params = SamplingParams(
-            temperature=0, max_tokens=most, stop_token_ids=body.stop, ignore_eos=True, detokenize=False
-        )
-        ids = list((await self._last(body.prompt, params, body.salt)).token_ids)
-        return Generated(ids=ids[:-1] if ids and ids[-1] in body.stop else ids)
+        output = await self._last(body.prompt, writing(most, body.stop), body.salt)
+        return Generated(ids=without_stop(output.token_ids, body.stop))
 
     async def _read(self, prompt: SinglePrompt, salt: str, found: Answers) -> None:
-        output = await self._last(list(prompt.ids), _reading(prompt.tokens), salt)
+        output = await self._last(list(prompt.ids), reading(prompt.tokens), salt)
         found.put(prompt, lambda token: float(output.logprobs[0][token].logprob))
 
-    async def _last(self, ids: list[int], params: SamplingParams, salt: str) -> Any:
+    async def _last(self, ids: list[int], params: Any, salt: str) -> Any:
         prompt: Any = {"prompt_token_ids": ids} | ({"cache_salt": salt} if salt else {})
         outputs = self._client.generate(prompt, params, f"genrec-{uuid4().hex}")
         return [output async for output in outputs][-1].outputs[0]
@@ -85,11 +81,6 @@ async def gathered(work: list[Any]) -> None:
     async with asyncio.TaskGroup() as group:
         for one in work:
             group.create_task(one)
-
-
-@lru_cache(maxsize=10_000)
-def _reading(tokens: tuple[int, ...]) -> SamplingParams:
-    return SamplingParams(temperature=0, max_tokens=1, logprob_token_ids=list(tokens), detokenize=False)
 
 
 class TakeTurns:

@@ -20,12 +20,12 @@ from serve.gateway.app import Gateway, application
 from serve.gateway.keys import SCOPES, Keys, add
 from serve.gateway.limits import Limits
 from serve.gateway.supervisor import Supervisor
-from serve.served import Served, newest_adapter, served
+from serve.served import Served, chosen_adapter, served
 
 
 def run(args: argparse.Namespace) -> int:
     both_builds_refused()
-    adapter = Path(args.adapter) if args.adapter else newest_adapter(Path("runs"))
+    adapter = chosen_adapter(args.adapter)
     card = AdapterCard.load(adapter)
     data = Path(args.data or f"data/{card.data['name']}")
     if not (data / "prepared" / "prepared.json").exists():

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.special import logit
 
+from genrec.chain import CHAIN, CTCVR
 from genrec.errors import UserError
 from genrec.followers import CANDIDATES
 from genrec.stated import stated
@@ -109,7 +110,7 @@ def recommend(who: Person, model: str, body: schemas.RecommendBody) -> schemas.R
     if late:
         p = {task: _stated(served, task, rows) for task in tasks}
     else:
-        p = who.served.predictor.predict(rows, [t for t in tasks if t != "ctcvr"]) if items else {}
+        p = who.served.predictor.predict(rows, tasks) if items else {}
     score = _combined(served, items, p, weights, body.columns)
     order = _diverse(served, items, score, body.k, body.diversify)
     recent = [served.title(i) for i in who.served.touched(who.user_id, served.item_task(), who.lines)[-3:]]
@@ -135,11 +136,11 @@ def _first_task(served: Served) -> str:
 
 
 def _tasks_of(served: Served, weights: Mapping[str, float]) -> list[str]:
-    """The tasks to ask for these weights; "ctcvr" is asked as its two."""
+    """The tasks to ask for these weights; ctcvr is asked as its two."""
     known = [task.name for task in served.tasks_about(item=True) if task.kind == "binary"]
     names: list[str] = []
     for name in weights:
-        for task in ("click", "convert") if name == "ctcvr" else (name,):
+        for task in CHAIN if name == CTCVR else (name,):
             if task not in known:
                 raise UserError(
                     f"There is no task {name!r} to weigh", where="weights", cure=f"{', '.join(known)}"
@@ -178,7 +179,7 @@ def _combined(
 ) -> np.ndarray:
     score = np.zeros(len(items))
     for name, weight in weights.items():
-        score += weight * (p["click"] * p["convert"] if name == "ctcvr" else p[name]) if len(items) else 0
+        score += weight * (p["click"] * p["convert"] if name == CTCVR else p[name]) if len(items) else 0
     for name, weight in columns.items():
         values = np.array([_number(served, item, name) for item in items])
         known = values[np.isfinite(values)]
