@@ -17,7 +17,8 @@ from genrec.tasks import Task
 from prompts.layout import Known
 from prompts.templates import HIGHEST, LOWEST
 
-RETURNS = 4  # questions about returns in one lesson
+RETURNS = 16  # questions about returns in one lesson
+PARAPHRASED = 0.25  # share of a lesson's questions asked in a paraphrase, where the task has some
 
 
 class Lessons:
@@ -52,12 +53,12 @@ class Lessons:
             item = self.items[rng.integers(len(self.items))]
             shares = {name: self._share(click, rng) for name in ("item_share", "match_share")}
             clicked = int(rng.random() < shares["match_share"])
-            yield self._prompt(click, context, item, Known(shares), clicked)
+            yield self._prompt(click, context, item, Known(shares), clicked, rng)
             bought = -1
             if clicked and convert is not None and convert.name in self.rows and chained(self.layout.tasks):
                 shares["match_convert_share"] = self._share(convert, rng)
                 bought = int(rng.random() < shares["match_convert_share"])
-                yield self._prompt(convert, context, item, Known(shares), bought)
+                yield self._prompt(convert, context, item, Known(shares), bought, rng)
             line = {"kind": "impression", "item_id": item, "click": clicked, "convert": bought, **shares}
             context = np.concatenate([context, np.asarray(self.layout.line(line), np.int64)])
 
@@ -72,11 +73,16 @@ class Lessons:
                 share = self._share(task, rng)
                 stats = {**self.stats.iloc[row].to_dict(), str(stated(task)): share}
                 known = Known.of(stats, example.horizon_days, example.gap_days)
-                yield self._prompt(task, head, "", known, int(rng.random() < share))
+                yield self._prompt(task, head, "", known, int(rng.random() < share), rng)
 
-    def _prompt(self, task: Task, context: np.ndarray, item: str, known: Known, label: int) -> Prompt:
+    def _prompt(
+        self, task: Task, context: np.ndarray, item: str, known: Known, label: int, rng: np.random.Generator
+    ) -> Prompt:
         assert known.stats is not None
-        question = self.layout.question(task.name, item, known)
+        query = None
+        if task.paraphrases and rng.random() < PARAPHRASED:
+            query = self.layout.wording(task.name, task.paraphrases[rng.integers(len(task.paraphrases))], known)
+        question = self.layout.question(task.name, item, known, query=query)
         target = self.layout.answers[task.name][task.answer_index(label)]
         read = Read(-1, self.mixture.number[task.name], target, stated=known.stats[str(stated(task))])
         return asked_prompt(context, question.ids, read)

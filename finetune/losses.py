@@ -18,8 +18,9 @@ def task_sums(
     """Weighted sums of negative log-likelihoods and of weights, per task: two (T,) float32 tensors.
 
     logits: (R, V) at the reads. task, target (token ids), weight: (R,). answers[t]: (A,) token ids among which task t
-    chooses; empty where it chooses among the whole vocabulary. stated: (R,) a share of the first of two answers, NaN
-    where there is none; lean: how much of the target it is, the rest is the answer itself.
+    chooses; empty where it chooses among the whole vocabulary. stated: (R,) a share of the first of two answers, or
+    what stands for the weight of a token of the vocabulary, NaN where there is none; lean: how much of the target it
+    is, the rest is the answer itself. The weights that are summed are the answers'.
     """
     sums, counts = [], []
     for number, among in enumerate(answers):
@@ -28,9 +29,13 @@ def task_sums(
         if len(among):
             rows = rows[:, among]
             goal = (goal[:, None] == among[None, :]).int().argmax(1)
-        aim = goal if stated is None or not lean or len(among) != 2 else _leaning(goal, stated[mine], lean)
+        aim, heavy = goal, weight[mine]
+        if stated is not None and lean and len(among) == 2:
+            aim = _leaning(goal, stated[mine], lean)
+        elif stated is not None and lean and not len(among):
+            heavy = torch.where(stated[mine].isnan(), heavy, (1 - lean) * heavy + lean * stated[mine])
         losses = functional.cross_entropy(rows.float(), aim, reduction="none")
-        sums.append((losses * weight[mine]).sum())
+        sums.append((losses * heavy).sum())
         counts.append(weight[mine].sum())
     return torch.stack(sums), torch.stack(counts).float()
 

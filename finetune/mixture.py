@@ -10,6 +10,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from genrec.dataset import Prepared
+from genrec.followers import CANDIDATES, named
 from genrec.stated import stated
 from genrec.tasks import Task
 from prompts.history import Histories
@@ -21,7 +22,8 @@ from prompts.packing import pack
 class Read:
     """One place where the loss is taken: the token after `position` is to be `target`, among `answers` or, where those
     are empty, among the whole vocabulary. task: its index in the mixture. weight: the inverse of the
-    example's sampling rate. stated: the share of yes that the statistics expect, NaN where they say none."""
+    example's sampling rate, 0 for what is not the answer. stated: what the statistics expect, NaN where they say
+    nothing: of yes or no the share of yes, of an item its probability, times that inverse."""
 
     position: int
     task: int
@@ -38,13 +40,17 @@ class Prompt:
 
 @dataclass(frozen=True)
 class MixtureOptions:
-    """shares: per task, the share of its examples that is asked, 1 where not named.
+    """users: the share of users who are asked. shares: per task, the share of its examples that is asked, 1 where not
+    named.
     stats_dropout: share of windows written without statistics. paraphrase_share: share of a task's examples asked
-    a second time in a paraphrase. regime: which statistics the questions carry."""
+    a second time in a paraphrase. lean: item questions are answered by each candidate that they state, too. regime:
+    which statistics the questions carry."""
 
+    users: float = 1.0
     shares: Mapping[str, float] = field(default_factory=dict)
     stats_dropout: float = 0.1
     paraphrase_share: float = 0.1
+    lean: bool = False
     regime: str = "running"
     seed: int = 0
 
@@ -58,6 +64,8 @@ class Mixture:
             t for t in layout.tasks.values() if t.kind != "text" and t.label["rule"] != "none"
         ]
         self.number = {task.name: k for k, task in enumerate(self.tasks)}
+        items = [task.name for task in self.tasks if task.kind == "item" and options.lean]
+        self.by_rank = {name: shares_by_rank(data, name, options.regime) for name in items}
 
     def rows(
         self, split: str, packed: bool = True, users: Sequence[str] | None = None
@@ -84,6 +92,9 @@ class Mixture:
         """The split's examples of the mixture's tasks, with the first line of the window each stands in."""
         every = self.data.examples
         chosen = (every.split == split) & every.task.isin(self.number)
+        if self.options.users < 1:
+            asked = {u for u in every.user_id.unique() if self._share("user", u) < self.options.users}
+            chosen &= every.user_id.isin(asked)
         for task, share in self.options.shares.items():
             drawn = [
                 self._share("kept", task, u, ts) < share
@@ -103,7 +114,10 @@ class Mixture:
         if task.kind == "item":
             opening = np.asarray(self.layout.question(task.name, known=known).ids, np.int64)
             context = np.concatenate([context, opening])
-            yield item_prompt(context, self.layout.item(example["item_id"]), number, example["weight"])
+            expected = self._expected(task.name, example, known)
+            for item, share in expected.items():
+                weight = example["weight"] * (item == example["item_id"])
+                yield item_prompt(context, self.layout.item(item), number, weight, example["weight"] * share)
             return
         target = self.layout.answers[task.name][task.answer_index(example["label"])]
         question = self.layout.question(task.name, example["item_id"], known)
@@ -117,6 +131,16 @@ class Mixture:
             asked = self.layout.question(task.name, example["item_id"], known, query=query)
             yield asked_prompt(context, asked.ids, read)
 
+    def _expected(self, task: str, example: dict[str, Any], known: Known) -> dict[str, float]:
+        """The answer of a question about items and the candidates that a training question states, with the
+        probability that each has by its rank alone; NaN, of the answer alone, where none are stated."""
+        answer = example["item_id"]
+        stated = named((known.stats or {}).get("candidates", ""))
+        if not stated or task not in self.by_rank or example["split"] != "train":
+            return {answer: np.nan}
+        shares = self.by_rank[task][: len(stated)]
+        return {answer: 0.0, **dict(zip(stated, (shares / shares.sum()).tolist(), strict=True))}
+
     def _share(self, *parts: Any) -> float:
         """A number in [0, 1) that depends on the seed and the parts alone, not on the order of the work."""
         return zlib.crc32("\t".join(map(str, (self.options.seed, *parts))).encode()) / 2**32
@@ -128,10 +152,25 @@ def asked_prompt(context: np.ndarray, question: Sequence[int], read: Read) -> Pr
     return Prompt(ids, (replace(read, position=len(ids) - 1),))
 
 
-def item_prompt(context: np.ndarray, item: Sequence[int], task: int, weight: float) -> Prompt:
+def item_prompt(
+    context: np.ndarray, item: Sequence[int], task: int, weight: float, stated: float = np.nan
+) -> Prompt:
     """Every token of the item is read, its end token too."""
     ids = np.concatenate([context, np.asarray(item[:-1], np.int64)])
-    return Prompt(ids, tuple(Read(len(context) - 1 + k, task, token, weight) for k, token in enumerate(item)))
+    before = len(context) - 1
+    return Prompt(ids, tuple(Read(before + k, task, token, weight, stated) for k, token in enumerate(item)))
+
+
+def shares_by_rank(data: Prepared, task: str, regime: str) -> np.ndarray:
+    """(CANDIDATES,) how often each place of the stated list held the answer, of the training answers that it held;
+    each has one hit more than it had, so that none is impossible."""
+    rows = data.rows(task, "train")
+    lists, answers = data.stats[regime].candidates.to_numpy()[rows], data.examples.item_id.to_numpy()[rows]
+    hits = np.ones(CANDIDATES)
+    for candidates, answer in zip(map(named, lists), answers, strict=True):
+        if answer in candidates:
+            hits[candidates.index(answer)] += 1
+    return hits / hits.sum()
 
 
 def rows_of(prompts: Sequence[Prompt], packed: bool) -> list[dict[str, Any]]:

@@ -33,7 +33,8 @@ class Recipe:
     minutes, epochs, steps: how long; the first of steps, minutes, epochs that is set decides. rows_per_step: packed
     windows behind one optimizer step. weights: per task, replaces the task file's lambda. weighting: "fixed", or
     "learned" (uncertainty weighting, Kendall et al. 2018). quantization: "4bit" is QLoRA and needs CUDA.
-    shares: per task, the share of its examples that is asked; 1 where not named.
+    users: the share of users who are asked, each with her whole log. shares: per task, the share of its examples that
+    is asked; 1 where not named.
     lessons: rows that teach to read levels (finetune.lessons), as a share of the log's own.
     lean_for: the share of the run over which targets move from the stated statistic to the answers; 0: answers only.
     """
@@ -60,6 +61,7 @@ class Recipe:
     lessons: float = 0.0
     lean_for: float = 0.0
     regime: Literal["running", "frozen"] = "running"
+    users: float = 1.0
     shares: Mapping[str, float] = field(default_factory=dict)
     stats_dropout: float = 0.1
     paraphrase_share: float = 0.1
@@ -98,7 +100,7 @@ def _check(recipe: Recipe, where: str) -> None:
         if (value := getattr(recipe, name)) is not None and not value > 0:
             raise UserError(f"{name} is {value!r}", where=where, cure="give a number above 0")
     shares = {f"shares.{task}": share for task, share in recipe.shares.items()}
-    for name in ("stats_dropout", "paraphrase_share", "lessons", "lean_for"):
+    for name in ("users", "stats_dropout", "paraphrase_share", "lessons", "lean_for"):
         shares[name] = getattr(recipe, name)
     for name, share in shares.items():
         if not 0 <= share <= 1:

@@ -86,9 +86,11 @@ def check_tasks(recipe: Recipe, data: Prepared) -> None:
 
 def mixture_options(recipe: Recipe) -> MixtureOptions:
     return MixtureOptions(
+        users=recipe.users,
         shares=recipe.shares,
         stats_dropout=recipe.stats_dropout,
         paraphrase_share=recipe.paraphrase_share,
+        lean=recipe.lean_for > 0,
         regime=recipe.regime,
         seed=recipe.seed,
     )

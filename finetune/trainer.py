@@ -28,7 +28,7 @@ def _keep_activations_as_they_are(model: torch.nn.Module) -> None:
 
 class SharedContextTrainer(SFTTrainer):
     """task_names, weights (T,), answers: the mixture's tasks in order. learned: uncertainty weighting. lean_for: the
-    share of the run over which the target of a yes-or-no question moves from the stated statistic to the answer.
+    share of the run over which the target of a question moves from the stated statistic to the answer.
 
     Only read places go through the LM head. Each task has its own denominator, counted over the whole optimizer step,
     so the loss does not depend on how prompts fell into rows.

@@ -1,29 +1,76 @@
-"""Logistic regression that learns one outcome at a time."""
+"""Logistic regression that learns one outcome at a time, with weights that all share and weights of each user's own."""
 
-from collections.abc import Sequence
+import copy
+from collections import ChainMap
+from collections.abc import MutableMapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 
-class OnlineLogistic:
-    """Bayesian logistic regression by sequential Laplace approximation (Spiegelhalter and Lauritzen 1990): no learning
-    rate, one pass, the same outcomes in the same order give the same weights.
+class Weights(NamedTuple):
+    """A normal distribution over weights: mean (d,), covariance (d, d)."""
 
-    start: (d,) prior means of the weights. spread: (d,) their standard deviations.
+    mean: np.ndarray
+    covariance: np.ndarray
+
+    def learned(self, x: np.ndarray, surprise: float, curvature: float) -> "Weights":
+        """Sequential Laplace approximation (Spiegelhalter and Lauritzen 1990): no learning rate, one pass.
+
+        surprise: the outcome less its probability; curvature: p (1 - p); both times how many outcomes it stands for.
+        """
+        moved = self.covariance @ x
+        covariance = self.covariance - np.outer(moved, moved) * (curvature / (1 + curvature * (x @ moved)))
+        return Weights(self.mean + covariance @ x * surprise, covariance)
+
+
+class OnlineLogistic:
+    """Generalized linear mixed model (GLMix, Zhang et al. 2016) without its random effects of items, learned online:
+    the same outcomes in the same order give the same weights.
+
+    start: (d,) prior means of the shared weights. spread: (d,) their standard deviations. own_spread: (o,) those of
+    each user's own weights, whose means start at 0. drift: how much of a user's prior variance comes back with each of
+    her outcomes, so that the latest count for more.
     """
 
-    def __init__(self, start: Sequence[float], spread: Sequence[float]) -> None:
-        self.mean = np.array(start, np.float64)
-        self.covariance = np.diag(np.square(np.asarray(spread, np.float64)))
+    def __init__(
+        self,
+        start: Sequence[float],
+        spread: Sequence[float],
+        own_spread: Sequence[float] = (),
+        drift: float = 0.0,
+    ) -> None:
+        self.shared = Weights(np.array(start, np.float64), np.diag(np.square(np.asarray(spread, np.float64))))
+        self.stranger = Weights(
+            np.zeros(len(own_spread)), np.diag(np.square(np.asarray(own_spread, np.float64)))
+        )
+        self.own: MutableMapping[str, Weights] = {}
+        self.drift = drift
 
-    def probability(self, x: np.ndarray) -> float:
-        """x: (d,)."""
-        return float(1 / (1 + np.exp(-np.clip(x @ self.mean, -30, 30))))
+    def probability(self, user_id: str, x: np.ndarray, z: np.ndarray) -> float:
+        """x: (d,) what the shared weights multiply. z: (o,) what the user's own do."""
+        odds = x @ self.shared.mean + z @ self.own.get(user_id, self.stranger).mean
+        return float(1 / (1 + np.exp(-np.clip(odds, -30, 30))))
 
-    def learn(self, x: np.ndarray, outcome: int, weight: float = 1.0) -> None:
+    def learn(self, user_id: str, x: np.ndarray, z: np.ndarray, outcome: int, weight: float = 1.0) -> None:
         """weight: how many outcomes this one stands for."""
-        p = self.probability(x)
-        moved = self.covariance @ x
-        curvature = p * (1 - p) * weight
-        self.covariance -= np.outer(moved, moved) * (curvature / (1 + curvature * (x @ moved)))
-        self.mean += self.covariance @ x * ((outcome - p) * weight)
+        p = self.probability(user_id, x, z)
+        surprise, curvature = (outcome - p) * weight, p * (1 - p) * weight
+        self.shared = self.shared.learned(x, surprise, curvature)
+        self._meet(user_id, z, surprise, curvature)
+
+    def aside(self) -> "OnlineLogistic":
+        """A view on which `meet` adds to a user's own weights and to nothing else."""
+        view = copy.copy(self)
+        view.own = ChainMap({}, self.own)
+        return view
+
+    def meet(self, user_id: str, x: np.ndarray, z: np.ndarray, outcome: int, weight: float = 1.0) -> None:
+        """An outcome that says something of this user, but nothing of what all share."""
+        p = self.probability(user_id, x, z)
+        self._meet(user_id, z, (outcome - p) * weight, p * (1 - p) * weight)
+
+    def _meet(self, user_id: str, z: np.ndarray, surprise: float, curvature: float) -> None:
+        mean, covariance = self.own.get(user_id, self.stranger)
+        drifted = Weights(mean, covariance + self.drift * self.stranger.covariance)
+        self.own[user_id] = drifted.learned(z, surprise, curvature)

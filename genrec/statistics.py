@@ -44,6 +44,15 @@ TERMS = {
     "recent10_share": 0.2,
 }  # fmt: skip
 SPREAD = 0.5  # standard deviation of those weights before anything is learned
+# How a term's weight changes as more is known: these times the logarithm of the user's count, or of the item's.
+BY_USER_COUNT = ("item_share", "item_gain", "user_share", "recent3_share", "recent10_share")
+BY_ITEM_COUNT = ("neighbour_gain",)
+BENDS = len(BY_USER_COUNT) + len(BY_ITEM_COUNT) + 3  # and popularity, how new she is, both gains' product
+BEND_SPREAD = 0.3  # about 0
+NEW = 5.0  # outcomes over which a user's newness fades by a factor of e
+# Each user's own level, and her own weights of what an item has and of its popularity.
+OWN_SPREAD = {"level": 0.4, "item_share": 0.3, "item_gain": 0.3, "popularity": 0.3}
+DRIFT = 0.003  # of them, with each outcome
 SUREST = (
     0.99  # at which a rate of conversions given a click is cut: early on, shrinkage alone can carry it past 1
 )
@@ -79,17 +88,22 @@ class Statistics:
         self.total = np.array([PRIOR, PRIOR / 2, PRIOR * 0.35, PRIOR / 5, PRIOR])
         self.neighbours = Neighbours(categories, tracked_items)
         self.match, self.match_convert = (
-            OnlineLogistic(tuple(TERMS.values()), [SPREAD] * len(TERMS)) for _ in range(2)
+            OnlineLogistic(
+                (*TERMS.values(), *[0.0] * BENDS),
+                [SPREAD] * len(TERMS) + [BEND_SPREAD] * BENDS,
+                tuple(OWN_SPREAD.values()),
+                DRIFT,
+            )
+            for _ in range(2)
         )
 
     # ---- reading ----------------------------------------------------------------------------------------
 
     def read(self, user_id: str, item_id: str) -> np.ndarray:
         """COLUMNS as float64 (14,), from what has been observed so far."""
-        return self._read(user_id, item_id)[0]
+        return self._read(user_id, item_id).columns
 
-    def _read(self, user_id: str, item_id: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """COLUMNS, and the TERMS behind match_share and match_convert_share."""
+    def _read(self, user_id: str, item_id: str) -> "_Reading":
         total, clicks, _, converts, convertible = self.total
         click_rate, convert_rate = clicks / total, converts / convertible
         item = self.items.get(item_id, np.zeros(5))
@@ -103,29 +117,29 @@ class Statistics:
         (hits3, count3), (hits10, count10) = (_clicks(self.recent.get(user_id, [])[-k:]) for k in (3, 10))
         base, level = _log_odds(click_rate), click_rate * (1 - click_rate)
         mine = _log_odds(user_share)
-        terms = np.array(
-            [
-                base,
-                _log_odds(item_share) - base,
-                item_gain / level,
-                _log_odds(item_convert) - _log_odds(convert_rate),
-                mine - base,
-                user_gain / level,
-                _log_odds(user_convert) - _log_odds(convert_rate),
-                _log_odds(category_share) - mine,
-                neighbour_gain / level,
-                _log_odds(_shrunk(hits3, count3, user_share)) - mine,
-                _log_odds(_shrunk(hits10, count10, user_share)) - mine,
-            ]
-        )
+        values = [
+            base,
+            _log_odds(item_share) - base,
+            item_gain / level,
+            _log_odds(item_convert) - _log_odds(convert_rate),
+            mine - base,
+            user_gain / level,
+            _log_odds(user_convert) - _log_odds(convert_rate),
+            _log_odds(category_share) - mine,
+            neighbour_gain / level,
+            _log_odds(_shrunk(hits3, count3, user_share)) - mine,
+            _log_odds(_shrunk(hits10, count10, user_share)) - mine,
+        ]
+        terms, own = _bent(dict(zip(TERMS, values, strict=True)), user_count=user[0], item_count=item[0])
         given_click = terms.copy()
         given_click[0] = _log_odds(min(convert_rate / click_rate, SUREST))
         columns = [
             item[0], item_share, item_gain, item_convert, user[0], user_share, user_gain, user_convert,
-            category_share, neighbour_gain, self.match.probability(terms), self.match_convert.probability(given_click),
+            category_share, neighbour_gain, self.match.probability(user_id, terms, own),
+            self.match_convert.probability(user_id, given_click, own),
             hits3 / count3 if count3 else np.nan, hits10 / count10 if count10 else np.nan,
         ]  # fmt: skip
-        return np.array(columns), terms, given_click
+        return _Reading(np.array(columns), terms, given_click, own)
 
     def _category_share(self, user_id: str, item_id: str, user_share: float) -> float:
         shares = []
@@ -142,13 +156,18 @@ class Statistics:
         view.users, view.recent = ChainMap({}, self.users), ChainMap({}, self.recent)
         view.user_categories = ChainMap({}, self.user_categories)
         view.neighbours = self.neighbours.aside()
+        view.match, view.match_convert = self.match.aside(), self.match_convert.aside()
         return view
 
     def meet(self, outcome: Outcome) -> None:
         """An outcome of a new user, on a view: it counts for her, and for no item, no rate and no regression."""
-        columns = self.read(outcome.user_id, outcome.item_id)
+        columns, terms, given_click, own = self._read(outcome.user_id, outcome.item_id)
         of_item, of_user = columns[[COLUMNS.index("item_gain"), COLUMNS.index("user_gain")]]
         surprise = outcome.grade - self.total[2] / self.total[0]
+        user_id, _, click, convert, weight = outcome
+        self.match.meet(user_id, terms, own, click, weight)
+        if click and convert is not None:
+            self.match_convert.meet(user_id, given_click, own, convert, weight)
         self._count_user(outcome, surprise - of_item)
         residual = float(surprise - of_item - of_user)
         self.neighbours.meet(outcome.user_id, outcome.item_id, residual)
@@ -160,22 +179,25 @@ class Statistics:
         batch = [(o, *self._read(o.user_id, o.item_id)) for o in outcomes]
         rate = self.total[2] / self.total[0]
         learned = []
-        for outcome, columns, terms, given_click in batch:
+        for outcome, columns, terms, given_click, own in batch:
             of_item, of_user = columns[[COLUMNS.index("item_gain"), COLUMNS.index("user_gain")]]
             surprise = outcome.grade - rate
             self._count(outcome, surprise - of_user, surprise - of_item)
-            self.match.learn(terms, outcome.click, outcome.weight)
-            if outcome.click and outcome.convert is not None:
-                self.match_convert.learn(given_click, outcome.convert, outcome.weight)
-            learned.append((outcome.user_id, outcome.item_id, float(surprise - of_item - of_user)))
+            user_id, item_id, click, convert, weight = outcome
+            self.match.learn(user_id, terms, own, click, weight)
+            if click and convert is not None:
+                self.match_convert.learn(user_id, given_click, own, convert, weight)
+            learned.append((user_id, item_id, float(surprise - of_item - of_user)))
         self.neighbours.learn(learned, {o.item_id: self.items[o.item_id][0] for o, *_ in batch})
 
     def observe_converts(self, outcomes: Iterable[Outcome]) -> None:
         """Whether impressions converted, known at one moment, after their clicks had been observed."""
-        batch = [(o, self._read(o.user_id, o.item_id)[2]) for o in outcomes]
-        for outcome, given_click in batch:
+        batch = [(o, self._read(o.user_id, o.item_id)) for o in outcomes]
+        for outcome, known in batch:
             if outcome.click:
-                self.match_convert.learn(given_click, int(bool(outcome.convert)), outcome.weight)
+                self.match_convert.learn(
+                    outcome.user_id, known.given_click, known.own, int(bool(outcome.convert)), outcome.weight
+                )
             for counts in (self.items[outcome.item_id], self.users[outcome.user_id], self.total):
                 counts[3:] += outcome.weight * np.array((outcome.convert, 1))
 
@@ -193,6 +215,30 @@ class Statistics:
         recent = self.recent.setdefault(user_id, [])
         recent.append((click, weight))
         del recent[:-10]
+
+
+class _Reading(NamedTuple):
+    """columns: COLUMNS. terms, given_click: what the shared weights of match_share and match_convert_share multiply.
+    own: what the user's own weights do, for both."""
+
+    columns: np.ndarray
+    terms: np.ndarray
+    given_click: np.ndarray
+    own: np.ndarray
+
+
+def _bent(terms: Mapping[str, float], user_count: float, item_count: float) -> tuple[np.ndarray, np.ndarray]:
+    """TERMS and, behind them, the BENDS; and those of OWN_SPREAD. Logarithms are scaled to about 1 at some 20 to 50."""
+    of_user, of_item = np.log1p(user_count) / 3, np.log1p(item_count) / 3
+    bends = [
+        *(terms[name] * of_user for name in BY_USER_COUNT),
+        *(terms[name] * of_item for name in BY_ITEM_COUNT),
+        of_item,
+        np.exp(-user_count / NEW),
+        terms["item_gain"] * terms["user_gain"],
+    ]
+    own = [1.0, terms["item_share"], terms["item_gain"], (np.log1p(item_count) - 4) / 2]
+    return np.array([*terms.values(), *bends]), np.array(own)
 
 
 def _counted(outcome: Outcome, third: float) -> np.ndarray:

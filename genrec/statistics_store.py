@@ -7,6 +7,7 @@ import numpy as np
 
 from genrec.followers import Followers
 from genrec.neighbours import MATRICES
+from genrec.online import OnlineLogistic, Weights
 from genrec.statistics import Statistics
 
 MATCHES = ("match", "match_convert")
@@ -37,11 +38,7 @@ def save(statistics: Statistics, path: Path) -> None:
         met_grades=np.concatenate([np.asarray(g, np.float64) for _, g in met] or [np.empty(0)]),
         met_lengths=np.array([len(m) for m, _ in met], np.int64),
         slot_items=_texts(neighbours.slots),
-        **{
-            f"{name}_{part}": getattr(getattr(statistics, name), part)
-            for name in MATCHES
-            for part in ("mean", "covariance")
-        },
+        **{key: kept for name in MATCHES for key, kept in _weights(name, getattr(statistics, name)).items()},
         **{name: getattr(neighbours, name)[:n, :n] for name in MATRICES},
     )
 
@@ -62,13 +59,26 @@ def load(path: Path, categories: dict[str, Any]) -> Statistics:
             for u, clicks, heavy in zip(users, *recent, strict=True)
         }
         for name in MATCHES:
-            for part in ("mean", "covariance"):
-                setattr(getattr(statistics, name), part, kept[f"{name}_{part}"].copy())
+            regression: OnlineLogistic = getattr(statistics, name)
+            regression.shared = Weights(*(kept[f"{name}_{part}"].copy() for part in Weights._fields))
+            own = (kept[f"{name}_own_{part}"].copy() for part in Weights._fields)
+            regression.own = dict(zip(kept[f"{name}_own_users"].tolist(), map(Weights, *own), strict=True))
         met, grades = (_cut(kept[name], kept["met_lengths"]) for name in ("met", "met_grades"))
         history = {u: (m.tolist(), g.tolist()) for u, m, g in zip(users, met, grades, strict=True) if len(m)}
         matrices = {name: kept[name] for name in MATRICES}
         statistics.neighbours.restore(kept["slot_items"].tolist(), history, matrices)
     return statistics
+
+
+def _weights(name: str, regression: OnlineLogistic) -> dict[str, np.ndarray]:
+    """Shared weights under the regression's name; the users' own, (users, o) and (users, o, o)."""
+    own, width = list(regression.own.values()), len(regression.stranger.mean)
+    return {
+        **{f"{name}_{part}": kept for part, kept in regression.shared._asdict().items()},
+        f"{name}_own_users": _texts(regression.own),
+        f"{name}_own_mean": np.array([w.mean for w in own]).reshape(-1, width),
+        f"{name}_own_covariance": np.array([w.covariance for w in own]).reshape(-1, width, width),
+    }
 
 
 def save_followers(followers: Followers, path: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from training_fixtures import save_tiny_model, tiny_shop
 
-from finetune.lessons import Lessons
+from finetune.lessons import PARAPHRASED, Lessons
 from finetune.mixture import Mixture, MixtureOptions, Prompt
 from finetune.recipe import Recipe
 from finetune.run import build_rows
@@ -38,15 +38,21 @@ def taught(shop: Prepared, seed: int = 0) -> list[list[Prompt]]:
 def test_a_lesson_states_the_share_right_before_the_answer_that_is_drawn_from_it(shop: Prepared) -> None:
     made = mixture(shop)
     found: dict[str, list[tuple[float, int]]] = {}
+    paraphrased = list[bool]()
     for prompts in Lessons(made).windows(COUNT):
         for prompt in prompts:
             (read,) = prompt.reads
             task = made.tasks[read.task]
             assert read.position == len(prompt.ids) - 1
-            assert made.layout.tokens.text([prompt.ids[-1]]).strip() == level(read.stated)
+            said = made.layout.tokens.text(prompt.ids[-40:])
+            asked, _, query = said.partition(" Question: ")
+            assert asked.split()[-1] == level(read.stated)
+            paraphrased.append(bool(query))
+            assert not query or query.endswith(" Answer:")
             yes = made.layout.answers[task.name].index(read.target) == 0
             found.setdefault(task.name, []).append((read.stated, int(yes)))
     assert set(found) == {task.name for task in made.tasks if stated(task)} == {"click", "convert", "return"}
+    assert np.mean(paraphrased) == pytest.approx(PARAPHRASED, abs=0.05)
     for answers in found.values():
         share, yes = np.array(answers).T
         assert abs(np.sum(yes - share)) < 4 * np.sqrt(np.sum(share * (1 - share)))

@@ -18,13 +18,14 @@ from training_fixtures import save_tiny_model, tiny_shop
 
 from finetune import checkpoint
 from finetune.losses import task_sums
-from finetune.mixture import Mixture, packed_row
+from finetune.mixture import Mixture, MixtureOptions, packed_row, shares_by_rank
 from finetune.recipe import Lora, Recipe, load_recipe
 from finetune.run import Rows, build_rows, build_trainer, mixture_options
 from finetune.run import train as train_run
 from finetune.trainer import SharedContextTrainer
 from genrec.dataset import Prepared
 from genrec.errors import UserError
+from genrec.followers import named
 from prompts.adapter import AdapterCard, histories_of, layout_of
 from prompts.language_model import load_tokenizer
 
@@ -123,6 +124,48 @@ def test_a_target_leans_on_the_stated_share_where_there_is_one() -> None:
     assert plain[1] == sums[1]
 
 
+def test_an_item_leans_on_the_candidates_that_its_question_states() -> None:
+    logits = torch.tensor([[0.0, 1.0, 2.0]] * 4)
+    task, target = torch.zeros(4, dtype=torch.long), torch.tensor([0, 1, 2, 0])
+    weight, stated = torch.tensor([2.0, 0.0, 0.0, 3.0]), torch.tensor([0.0, 1.5, 0.5, np.nan])
+    answers = [torch.tensor([], dtype=torch.long)]
+    cost = np.log(np.exp([0, 1, 2]).sum()) - np.array([0.0, 1.0, 2.0])
+    for lean in (0.0, 0.25, 1.0):
+        sums, counts = task_sums(logits, task, target, weight, answers, stated, lean)
+        said = lean * (1.5 * cost[1] + 0.5 * cost[2]) + (1 - lean) * 2 * cost[0] + 3 * cost[0]
+        assert float(sums[0]) == pytest.approx(said, rel=1e-5)
+        assert counts.tolist() == [5]  # of the answers, whatever they lean on
+
+
+def test_each_candidate_of_a_training_question_is_an_answer_that_weighs_nothing_by_itself(
+    shop: Prepared,
+) -> None:
+    layout = layout_of(shop, load_tokenizer("smollm2-135m"))
+    histories = histories_of(shop, layout, 160)
+    leaning = Mixture(shop, layout, histories, MixtureOptions(lean=True, stats_dropout=0.0))
+    plain = Mixture(shop, layout, histories, MixtureOptions(stats_dropout=0.0))
+    shares = shares_by_rank(shop, "next", "running")
+    assert shares.sum() == pytest.approx(1)
+    rows = shop.rows("next", "train")
+    stats = shop.stats["running"].iloc[rows].to_dict("records")
+    held = 0
+    for example, known in zip(shop.examples.iloc[rows].to_dict("records"), stats, strict=True):
+        stated, answer = named(known["candidates"]), example["item_id"]
+        prompts = list(leaning.prompts(example, known, True))
+        assert len(prompts) == len({*stated, answer})
+        (asked,) = plain.prompts(example, known, True)
+        assert [p.ids.tolist() for p in prompts if p.reads[0].weight] == [asked.ids.tolist()]
+        if stated:
+            expected = sum(p.reads[0].stated for p in prompts)
+            assert expected == pytest.approx(example["weight"])
+        else:
+            assert np.isnan(prompts[0].reads[0].stated)
+        held += answer in stated
+        (late,) = leaning.prompts({**example, "split": "valid"}, known, True)
+        assert np.isnan(late.reads[0].stated)
+    assert 0 < held < len(rows)
+
+
 def test_targets_move_from_what_is_stated_to_the_answers(shop: Prepared, base: Path, tmp_path: Path) -> None:
     trainer, mixture, rows = trainer_of(
         shop, replace(SMALL, base=str(base), steps=40, lean_for=0.5), tmp_path
@@ -139,7 +182,7 @@ def test_targets_move_from_what_is_stated_to_the_answers(shop: Prepared, base: P
         for number, task in enumerate(mixture.tasks)
     }
     assert all(0 < share < 1 for share in of_task["click"])
-    assert np.isnan(of_task["next"]).all()
+    assert (of_task["next"] >= 0).all()
     batch = trainer.data_collator([row])
     whole, half = (
         trainer.task_sums(trainer.model, batch, 1.0)[0],
