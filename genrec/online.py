@@ -8,20 +8,20 @@ from typing import NamedTuple
 import numpy as np
 
 
-class Weights(NamedTuple):
+class Posterior(NamedTuple):
     """A normal distribution over weights: mean (d,), covariance (d, d)."""
 
     mean: np.ndarray
     covariance: np.ndarray
 
-    def learned(self, x: np.ndarray, surprise: float, curvature: float) -> "Weights":
+    def learned(self, x: np.ndarray, surprise: float, curvature: float) -> "Posterior":
         """Sequential Laplace approximation (Spiegelhalter and Lauritzen 1990): no learning rate, one pass.
 
         surprise: the outcome less its probability; curvature: p (1 - p); both times how many outcomes it stands for.
         """
         moved = self.covariance @ x
         covariance = self.covariance - np.outer(moved, moved) * (curvature / (1 + curvature * (x @ moved)))
-        return Weights(self.mean + covariance @ x * surprise, covariance)
+        return Posterior(self.mean + covariance @ x * surprise, covariance)
 
 
 class OnlineLogistic:
@@ -40,11 +40,13 @@ class OnlineLogistic:
         own_spread: Sequence[float] = (),
         drift: float = 0.0,
     ) -> None:
-        self.shared = Weights(np.array(start, np.float64), np.diag(np.square(np.asarray(spread, np.float64))))
-        self.stranger = Weights(
+        self.shared = Posterior(
+            np.array(start, np.float64), np.diag(np.square(np.asarray(spread, np.float64)))
+        )
+        self.stranger = Posterior(
             np.zeros(len(own_spread)), np.diag(np.square(np.asarray(own_spread, np.float64)))
         )
-        self.own: MutableMapping[str, Weights] = {}
+        self.own: MutableMapping[str, Posterior] = {}
         self.drift = drift
 
     def probability(self, user_id: str, x: np.ndarray, z: np.ndarray) -> float:
@@ -72,5 +74,5 @@ class OnlineLogistic:
 
     def _meet(self, user_id: str, z: np.ndarray, surprise: float, curvature: float) -> None:
         mean, covariance = self.own.get(user_id, self.stranger)
-        drifted = Weights(mean, covariance + self.drift * self.stranger.covariance)
+        drifted = Posterior(mean, covariance + self.drift * self.stranger.covariance)
         self.own[user_id] = drifted.learned(z, surprise, curvature)

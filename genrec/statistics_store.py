@@ -7,7 +7,7 @@ import numpy as np
 
 from genrec.followers import Followers
 from genrec.neighbours import MATRICES
-from genrec.online import OnlineLogistic, Weights
+from genrec.online import OnlineLogistic, Posterior
 from genrec.statistics import Statistics
 
 MATCHES = ("match", "match_convert")
@@ -60,9 +60,9 @@ def load(path: Path, categories: dict[str, Any]) -> Statistics:
         }
         for name in MATCHES:
             regression: OnlineLogistic = getattr(statistics, name)
-            regression.shared = Weights(*(kept[f"{name}_{part}"].copy() for part in Weights._fields))
-            own = (kept[f"{name}_own_{part}"].copy() for part in Weights._fields)
-            regression.own = dict(zip(kept[f"{name}_own_users"].tolist(), map(Weights, *own), strict=True))
+            regression.shared = Posterior(*(kept[f"{name}_{part}"].copy() for part in Posterior._fields))
+            own = (kept[f"{name}_own_{part}"].copy() for part in Posterior._fields)
+            regression.own = dict(zip(kept[f"{name}_own_users"].tolist(), map(Posterior, *own), strict=True))
         met, grades = (_cut(kept[name], kept["met_lengths"]) for name in ("met", "met_grades"))
         history = {u: (m.tolist(), g.tolist()) for u, m, g in zip(users, met, grades, strict=True) if len(m)}
         matrices = {name: kept[name] for name in MATRICES}
