@@ -2,7 +2,7 @@
 
 A log shows the middle of the scale ten times for each time it shows an end, and a small model that has seen a letter a
 few hundred times does not know what it means. In a lesson every level is as common as any other, from the least to the
-greatest of the log.
+greatest of the log and some way beyond: what is stated tomorrow may be less or more than anything so far.
 """
 
 from collections.abc import Iterator
@@ -18,6 +18,7 @@ from prompts.layout import Known
 from prompts.templates import HIGHEST, LOWEST
 
 RETURNS = 16  # questions about returns in one lesson
+BEYOND = 1.0  # log-odds past the least and the greatest share of the log
 PARAPHRASED = 0.25  # share of a lesson's questions asked in a paraphrase, where the task has some
 
 
@@ -88,12 +89,13 @@ class Lessons:
         return asked_prompt(context, question.ids, read)
 
     def _share(self, task: Task, rng: np.random.Generator) -> float:
-        """One whose log-odds is uniform over the range of the task's training examples."""
+        """One whose log-odds is uniform over the range of the task's training examples, and BEYOND."""
         return float(expit(rng.uniform(*self.range[task.name])))
 
 
 def _range(shares: np.ndarray) -> tuple[float, float]:
-    """The least and the greatest log-odds of shares, those unknown left out, as far as letters go."""
+    """From BEYOND the least to BEYOND the greatest log-odds of shares, those unknown left out, as far as letters go."""
     known = shares[~np.isnan(shares)]
-    odds = np.clip(logit(known), LOWEST, HIGHEST) if len(known) else np.zeros(1)
-    return float(odds.min()), float(odds.max())
+    odds = logit(known) if len(known) else np.zeros(1)
+    low, high = np.clip((odds.min() - BEYOND, odds.max() + BEYOND), LOWEST, HIGHEST)
+    return float(low), float(high)
