@@ -114,7 +114,7 @@ def main() -> None:
     parser.add_argument("--out", default="runs/packing")
     args = parser.parse_args()
     data = _of_some_users(Prepared.load(Path(args.data)))
-    recipe = load_recipe(args.recipe, {"valid_windows": 20})
+    recipe = load_recipe(args.recipe, {"valid_windows": 20, "lessons": 0.0, "lean_for": 0.0})  # the log alone
     found = {
         name: contestant(data, replace(recipe, packed=name == "packed"), args.minutes, Path(args.out) / name)
         for name in ("packed", "plain")
