@@ -62,7 +62,7 @@ def evaluate(adapter: Path, data: Prepared, options: Options, out: Path) -> list
             f"measured on {options.regime} statistics, though the adapter was trained on {served.card.regime} ones: "
             "its stored calibration stays as it is"
         )
-    mark = fingerprint_of(adapter)
+    mark = served.card.fingerprint(adapter)
     contestants: list[Recommender] = [Genrec(OURS, served.layout, served.histories, served.engine, mark)]
     if options.without_stats:
         contestants.append(
@@ -142,15 +142,6 @@ def untrained(card: AdapterCard, data: Prepared, regime: str, engine: str) -> Ge
     histories = histories_of(data, layout, card.history["tokens"], regime)
     mark = f"{name} {fingerprint(name)} {card.data['prompts']} {card.history} {card.dtype}"
     return Genrec(UNTRAINED, layout, histories, open_engine(engine, name, card.dtype), mark)
-
-
-def fingerprint_of(adapter: Path) -> str:
-    """Of the adapter's weights and of the prompts and window they were trained with; not of what eval adds."""
-    import hashlib
-
-    card = AdapterCard.load(adapter)
-    weights = hashlib.sha256((adapter / "adapter_model.safetensors").read_bytes()).hexdigest()
-    return f"{weights} {card.base} {card.data['prompts']} {card.history} {card.dtype}"
 
 
 def ask_gap(served: Served, data: Prepared, options: Options, store: Store, mark: str) -> dict[str, Any]:

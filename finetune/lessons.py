@@ -82,7 +82,9 @@ class Lessons:
         assert known.stats is not None
         query = None
         if task.paraphrases and rng.random() < PARAPHRASED:
-            query = self.layout.wording(task.name, task.paraphrases[rng.integers(len(task.paraphrases))], known)
+            query = self.layout.wording(
+                task.name, task.paraphrases[rng.integers(len(task.paraphrases))], known
+            )
         question = self.layout.question(task.name, item, known, query=query)
         target = self.layout.answers[task.name][task.answer_index(label)]
         read = Read(-1, self.mixture.number[task.name], target, stated=known.stats[str(stated(task))])

@@ -170,7 +170,8 @@ def shares_by_rank(data: Prepared, task: str, regime: str) -> np.ndarray:
     for candidates, answer in zip(map(named, lists), answers, strict=True):
         if answer in candidates:
             hits[candidates.index(answer)] += 1
-    return hits / hits.sum()
+    shares: np.ndarray = hits / hits.sum()
+    return shares
 
 
 def rows_of(prompts: Sequence[Prompt], packed: bool) -> list[dict[str, Any]]:

@@ -73,6 +73,6 @@ class OnlineLogistic:
         self._meet(user_id, z, (outcome - p) * weight, p * (1 - p) * weight)
 
     def _meet(self, user_id: str, z: np.ndarray, surprise: float, curvature: float) -> None:
-        mean, covariance = self.own.get(user_id, self.stranger)
-        drifted = Posterior(mean, covariance + self.drift * self.stranger.covariance)
+        before = self.own.get(user_id, self.stranger)
+        drifted = Posterior(before.mean, before.covariance + self.drift * self.stranger.covariance)
         self.own[user_id] = drifted.learned(z, surprise, curvature)

@@ -20,6 +20,9 @@ def save(statistics: Statistics, path: Path) -> None:
     met = [neighbours.history.get(u, ([], [])) for u in users]
     recent = [statistics.recent.get(u, []) for u in users]
     n = len(neighbours.slots)
+    weights: dict[str, Any] = {}
+    for name in MATCHES:
+        weights |= _weights(name, getattr(statistics, name))
     np.savez_compressed(
         path,
         total=statistics.total,
@@ -38,7 +41,7 @@ def save(statistics: Statistics, path: Path) -> None:
         met_grades=np.concatenate([np.asarray(g, np.float64) for _, g in met] or [np.empty(0)]),
         met_lengths=np.array([len(m) for m, _ in met], np.int64),
         slot_items=_texts(neighbours.slots),
-        **{key: kept for name in MATCHES for key, kept in _weights(name, getattr(statistics, name)).items()},
+        **weights,
         **{name: getattr(neighbours, name)[:n, :n] for name in MATRICES},
     )
 

@@ -54,6 +54,11 @@ class AdapterCard:
         part.write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False))
         part.replace(folder / CARD)
 
+    def fingerprint(self, folder: Path) -> str:
+        """Of the folder's weights and of the prompts and window they were trained with; not of its calibration."""
+        weights = hashlib.sha256((folder / "adapter_model.safetensors").read_bytes()).hexdigest()
+        return f"{weights} {self.base} {self.data['prompts']} {self.history} {self.dtype}"
+
     @classmethod
     def load(cls, folder: Path) -> "AdapterCard":
         if not (folder / CARD).exists():

@@ -9,6 +9,8 @@ from genrec.errors import UserError
 from serve.engines import KINDS
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from serve.search import Found
     from serve.served import Served
 
@@ -22,7 +24,8 @@ def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--engine", choices=KINDS, default="auto", help="what runs the model (%(default)s)")
 
 
-def _open(args: argparse.Namespace) -> "Served":
+def open_served(args: argparse.Namespace) -> tuple["Path", "Served"]:
+    """The adapter that --adapter, --data and --engine name, and its folder."""
     from pathlib import Path
 
     from genrec.dataset import Prepared
@@ -33,10 +36,15 @@ def _open(args: argparse.Namespace) -> "Served":
     folder = chosen_adapter(args.adapter)
     data = Path(args.data or f"data/{AdapterCard.load(folder).data['name']}")
     served = open_adapter(folder, Prepared.load(data), engine=args.engine)
-    lines = f"user {args.user}: {served.point(args.user)} lines of history"
+    user = vars(args).get("user")
+    lines = f"; user {user}: {served.point(user)} lines of history" if user else ""
     about = sys.stderr if vars(args).get("json") else sys.stdout
-    print(f"{folder} on {data}, {served.engine.name}; {lines}", file=about)
-    return served
+    print(f"{folder} on {data}, {served.engine.name}{lines}", file=about)
+    return folder, served
+
+
+def _open(args: argparse.Namespace) -> "Served":
+    return open_served(args)[1]
 
 
 def _items(served: "Served", text: str) -> list[str]:

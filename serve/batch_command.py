@@ -1,0 +1,68 @@
+"""`genrec score`."""
+
+import argparse
+
+from genrec.command import Command
+from genrec.errors import UserError
+from serve.commands import open_served
+from serve.engines import KINDS
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "file", help="CSV, JSONL or Parquet with the columns user_id and item_id, and any others"
+    )
+    parser.add_argument(
+        "--out", required=True, metavar="FILE", help="what to write: .csv, .jsonl or .parquet"
+    )
+    parser.add_argument("--tasks", help="some tasks only, separated by commas (all that the columns allow)")
+    parser.add_argument("--restart", action="store_true", help="drop what another run has done")
+    parser.add_argument("--adapter", metavar="DIR", help="an adapter's folder (the newest under runs/)")
+    parser.add_argument("--data", metavar="DIR", help="the prepared folder (data/NAME, as the adapter says)")
+    parser.add_argument("--engine", choices=KINDS, default="auto", help="what runs the model (%(default)s)")
+
+
+def _score(args: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from genrec.sources.files.sheet import read_sheet
+    from serve.batch import score_file
+
+    source, out = Path(args.file), Path(args.out)
+    columns = read_sheet(source).table.column_names  # refused before the model is loaded
+    folder, served = open_served(args)
+    about_users = [task.name for task in served.tasks_about(item=False)]
+    every = [task.name for task in served.tasks_about(item=True)] if "item_id" in columns else []
+    tasks = _chosen(args.tasks, [*every, *about_users])
+    rows = score_file(served, served.card.fingerprint(folder), tasks, source, out, args.restart)
+    print(f"{out}: {rows:,} rows")
+    return 0
+
+
+def _chosen(named: str | None, possible: list[str]) -> list[str]:
+    """The tasks to ask. Raises UserError for one that this adapter or this file does not have."""
+    chosen = possible if named is None else [name.strip() for name in named.split(",") if name.strip()]
+    if odd := [name for name in chosen if name not in possible]:
+        raise UserError(
+            f"No task {odd[0]!r} can be asked of these rows",
+            where="--tasks",
+            cure=f"choose from {', '.join(possible)}" if possible else "give the file a column item_id",
+        )
+    if not chosen:
+        raise UserError("There is nothing to ask", where="--tasks", cure=f"choose from {', '.join(possible)}")
+    return list(dict.fromkeys(chosen))
+
+
+score = Command(
+    "probabilities for a whole file of users and items",
+    _arguments,
+    _score,
+    about="Score a file: its rows and columns come back in their order, with a probability a task. Users and items\n"
+    "that the log does not know are scored as new; a task about the user alone is left empty for those it was never\n"
+    "asked of.\n"
+    "A run that was killed continues with the same command. Rows of one user are scored together, on one context.",
+    examples=[
+        "genrec score pairs.csv --out scored.csv",
+        "genrec score users.parquet --out returns.parquet --tasks return --engine vllm",
+    ],
+)
