@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError, safe_open
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig, PreTrainedModel
 from transformers.utils.logging import disable_progress_bar
@@ -67,8 +68,8 @@ def _loaded(kind: Any, name: str, **options: Any) -> Any:
         # Never code from a model's folder, never pickled weights.
         safe = {"use_safetensors": True} if kind is AutoModelForCausalLM else {}
         return kind.from_pretrained(path, trust_remote_code=False, **safe, **options)
-    except (OSError, ValueError, SafetensorError) as error:
-        what = f"Cannot load the model: {str(error).partition(chr(10))[0]}"
+    except (OSError, ValueError, SafetensorError, StrictDataclassError) as error:
+        what = f"Cannot load the model: {' '.join(str(error).split())[:300]}"
         raise UserError(what, where=path, cure=_cure(name)) from error
 
 

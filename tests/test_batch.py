@@ -14,6 +14,7 @@ from gateway_fixtures import place_with_an_adapter
 
 from genrec.cli import main
 from genrec.dataset import Prepared
+from genrec.errors import UserError
 from serve import batch
 from serve.adapters import open_adapter
 from serve.served import Served
@@ -179,6 +180,6 @@ def test_parts_of_another_run_are_not_gone_on_with(served: Served, monkeypatch: 
         broken.setattr(served.predictor, "predict", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             batch.score_file(served, "mark", ["click"], Path("other.csv"), Path("z.csv"))
-    with pytest.raises(batch.UserError, match="adapter"):
+    with pytest.raises(UserError, match="adapter"):
         batch.score_file(served, "another", ["click"], Path("other.csv"), Path("z.csv"))
     assert batch.score_file(served, "another", ["click"], Path("other.csv"), Path("z.csv"), restart=True) == 5
