@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from genrec.errors import UserError
+from genrec.tables import file_written_whole
 
 REQUIRED: dict[str, tuple[type, ...]] = {
     "task": (str,), "data": (str,), "split": (str,), "regime": (str,), "model": (str,), "seed": (int,), "n": (int,),
@@ -31,9 +32,9 @@ def write_result(result: dict[str, Any], path: Path, command: str | None = None)
     whole: dict[str, Any] = _plain({**result, **provenance(command)})
     check_result(whole, str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    part.write_text(json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
-    part.replace(path)
+    text = json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    with file_written_whole(path) as part:
+        part.write_text(text, encoding="utf-8")
     return whole
 
 

@@ -1,7 +1,6 @@
 """Answers that cost much to make are kept: an eval that was killed goes on where it stood."""
 
 import hashlib
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from eval.answers import answer
 from eval.cost import spent, together, work_of
 from eval.recommender import Fingerprinted, Recommender, Rows
 from genrec.dataset import Prepared
+from genrec.tables import file_written_whole
 
 PART = 1000  # rows of one part, or a little more: a user's rows stay together, they share a context
 
@@ -60,9 +60,8 @@ class Store:
 def write_whole(frame: pd.DataFrame, path: Path) -> None:
     """A Parquet file that is there whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    frame.to_parquet(part)
-    part.replace(path)
+    with file_written_whole(path) as part:
+        frame.to_parquet(part)
 
 
 def by_users(data: Prepared, rows: Rows) -> Iterator[Rows]:

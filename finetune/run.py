@@ -24,6 +24,7 @@ from finetune.trainer import SharedContextTrainer
 from genrec.dataset import Prepared
 from genrec.errors import UserError
 from genrec.fields import read_stored
+from genrec.tables import file_written_whole
 from prompts import attention
 from prompts.adapter import histories_of, layout_of, prompts_hash
 from prompts.language_model import load_model, load_tokenizer
@@ -121,9 +122,8 @@ def _same_run(out: Path, what: dict[str, Any], resuming: bool) -> dict[str, Any]
 
 def _write(path: Path, content: Any) -> None:
     """Replace a JSON file whole."""
-    part = path.with_name(f".{path.name}")
-    part.write_text(json.dumps(content, indent=1))
-    part.replace(path)
+    with file_written_whole(path) as part:
+        part.write_text(json.dumps(content, indent=1))
 
 
 def build_rows(mixture: Mixture, recipe: Recipe, out: Path) -> Rows:

@@ -56,10 +56,7 @@ class OnlineLogistic:
 
     def learn(self, user_id: str, x: np.ndarray, z: np.ndarray, outcome: int, weight: float = 1.0) -> None:
         """weight: how many outcomes this one stands for."""
-        p = self.probability(user_id, x, z)
-        surprise, curvature = (outcome - p) * weight, p * (1 - p) * weight
-        self.shared = self.shared.learned(x, surprise, curvature)
-        self._meet(user_id, z, surprise, curvature)
+        self.shared = self.shared.learned(x, *self.meet(user_id, x, z, outcome, weight))
 
     def aside(self) -> "OnlineLogistic":
         """A view on which `meet` adds to a user's own weights and to nothing else."""
@@ -67,12 +64,14 @@ class OnlineLogistic:
         view.own = ChainMap({}, self.own)
         return view
 
-    def meet(self, user_id: str, x: np.ndarray, z: np.ndarray, outcome: int, weight: float = 1.0) -> None:
-        """An outcome that says something of this user, but nothing of what all share."""
+    def meet(
+        self, user_id: str, x: np.ndarray, z: np.ndarray, outcome: int, weight: float = 1.0
+    ) -> tuple[float, float]:
+        """An outcome that says something of this user, but nothing of what all share. Returns its surprise and
+        curvature, as Posterior.learned takes them."""
         p = self.probability(user_id, x, z)
-        self._meet(user_id, z, (outcome - p) * weight, p * (1 - p) * weight)
-
-    def _meet(self, user_id: str, z: np.ndarray, surprise: float, curvature: float) -> None:
+        surprise, curvature = (outcome - p) * weight, p * (1 - p) * weight
         before = self.own.get(user_id, self.stranger)
         drifted = Posterior(before.mean, before.covariance + self.drift * self.stranger.covariance)
         self.own[user_id] = drifted.learned(z, surprise, curvature)
+        return surprise, curvature

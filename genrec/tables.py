@@ -1,7 +1,10 @@
 """The three tables that every source returns and everything downstream reads: events, items, users."""
 
+import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,3 +84,14 @@ class written_whole:
             self.folder.rename(old)
         self.part.rename(self.folder)
         shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def file_written_whole(path: Path) -> Iterator[Path]:
+    """Where to write a file that is then there whole, in place of the one before, or not at all."""
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

@@ -14,6 +14,7 @@ from genrec.calibration import Calibration
 from genrec.dataset import Prepared
 from genrec.errors import UserError
 from genrec.fields import read_stored
+from genrec.tables import file_written_whole
 from genrec.tasks import Task, task_from
 from prompts.history import Histories, columns_by_id
 from prompts.layout import Layout
@@ -50,9 +51,8 @@ class AdapterCard:
 
     def save(self, folder: Path) -> None:
         """Replace the card whole."""
-        part = folder / f".{CARD}"
-        part.write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False))
-        part.replace(folder / CARD)
+        with file_written_whole(folder / CARD) as part:
+            part.write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False))
 
     def fingerprint(self, folder: Path) -> str:
         """Of the folder's weights and of the prompts and window they were trained with; not of its calibration."""

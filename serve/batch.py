@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,7 +18,8 @@ from tqdm import tqdm
 from genrec.chain import CHAIN, CTCVR, chained
 from genrec.errors import UserError
 from genrec.fields import read_stored
-from genrec.sources.files.sheet import Sheet, read_sheet
+from genrec.sources.files.sheet import Sheet
+from genrec.tables import file_written_whole
 from genrec.tasks import Task
 from serve.predictor import Row
 from serve.served import Served
@@ -32,38 +32,36 @@ RUN = {"input": str, "adapter": str, "data": str, "tasks": [str], "part": int}
 
 
 def score_file(
-    served: Served, mark: str, tasks: Sequence[str], source: Path, out: Path, restart: bool = False
+    served: Served, mark: str, tasks: Sequence[str], sheet: Sheet, out: Path, restart: bool = False
 ) -> int:
-    """Write `out`: the rows and columns of `source`, in its order, and a column a task of probabilities as of the log's
+    """Write `out`: the rows and columns of `sheet`, in its order, and a column a task of probabilities as of the log's
     end; one an answer ("rating: 4") of a task with more than two, `ctcvr` where click and convert are both asked. A
     question about a user that the log never asked is null. Returns how many rows there are.
 
-    source: CSV, JSONL or Parquet with the columns user_id and, for tasks about an item, item_id; ids that the log does
-    not know are scored as new. Parts that are done are kept beside `out` until it is whole. tasks: names.
-    mark: AdapterCard.fingerprint.
+    sheet: with the columns user_id and, for tasks about an item, item_id; ids that the log does not know are scored as
+    new. Parts that are done are kept beside `out` until it is whole. tasks: names. mark: AdapterCard.fingerprint.
     Raises UserError before any work for what cannot be scored or written, or goes on from another run's parts.
     """
-    sheet = read_sheet(source)
     chosen = [served.layout.tasks[name] for name in tasks]
+    about_items = [task for task in served.tasks_about(item=True) if task.name in tasks]
     columns = columns_of(served, chosen)
     check_output(sheet, columns, out)
-    users, items = ids(sheet, "user_id"), ids(sheet, "item_id") if _about_items(served, chosen) else None
+    users = ids(sheet, "user_id")
+    items = ids(sheet, "item_id") if about_items else [""] * len(users)
     parts = out.with_name(f".{out.name}.parts")
-    _claim(parts, {**_made_of(served, mark, source), "tasks": list(tasks), "part": PART}, restart)
+    _claim(parts, {**_made_of(served, mark, sheet.path), "tasks": list(tasks), "part": PART}, restart)
     order = np.argsort(pd.factorize(np.array(users, object))[0], kind="stable")
     with tqdm(total=len(users), desc="scored", unit="row", disable=None) as bar:
         for number, at in enumerate(_cut(order)):
             path = parts / f"{number:06d}.parquet"
             if not path.exists():
-                rows = [(users[i], items[i] if items is not None else "") for i in at]
-                _write(pa.table({ROW: at, **_scored(served, chosen, rows, columns)}), path)
+                answers = _scored(served, chosen, about_items, [users[i] for i in at], [items[i] for i in at])
+                _write(pa.table({ROW: at, **{name: answers[name] for name in columns}}), path)
             bar.update(len(at))
-    whole = [pq.read_table(path) for path in sorted(parts.glob("*.parquet"))]
-    answers = pa.concat_tables(whole).sort_by(ROW).drop_columns([ROW]) if whole else None
+    whole = pa.concat_tables(pq.read_table(path) for path in sorted(parts.glob("*.parquet"))).sort_by(ROW)
     table = sheet.table
     for name in columns:
-        values = answers[name] if answers is not None else pa.array([], pa.float64())
-        table = table.append_column(name, values)
+        table = table.append_column(name, whole[name])
     _write(table, out)
     shutil.rmtree(parts)
     return len(users)
@@ -113,29 +111,26 @@ def ids(sheet: Sheet, column: str) -> list[str]:
     return [text for text in texts if text]
 
 
-def _about_items(served: Served, tasks: Sequence[Task]) -> bool:
-    about = {task.name for task in served.tasks_about(item=True)}
-    return any(task.name in about for task in tasks)
-
-
 def _scored(
-    served: Served, tasks: Sequence[Task], rows: Sequence[tuple[str, str]], columns: Sequence[str]
+    served: Served,
+    tasks: Sequence[Task],
+    about_items: Sequence[Task],
+    users: Sequence[str],
+    items: Sequence[str],
 ) -> dict[str, pa.Array]:
-    """Per column a probability a row, null where nothing was asked."""
-    of_items = {task.name for task in served.tasks_about(item=True)}
-    about_items = [task for task in tasks if task.name in of_items]
+    """Per column a probability a row, null where nothing was asked. about_items: those of tasks that are."""
     found: dict[str, Any] = {}
     if about_items:
-        asked = [served.row(user, item) for user, item in rows]
+        asked = [served.row(user, item) for user, item in zip(users, items, strict=True)]
         answers = served.predictor.predict(asked, [task.name for task in about_items])
         for task in about_items:
-            p = answers[task.name]
+            p = answers.pop(task.name)
             found |= dict(zip(columns_of(served, [task]), p.T if p.ndim == 2 else [p], strict=True))
-        found |= {name: answers[name] for name in (CTCVR,) if name in answers}
+        found |= answers  # what follows from them: ctcvr
     for task in tasks:
-        if task.name not in of_items:
-            found[task.name] = _of_users(served, task.name, [user for user, _ in rows])
-    return {name: pa.array(found[name], pa.float64(), from_pandas=True) for name in columns}
+        if task not in about_items:
+            found[task.name] = _of_users(served, task.name, users)
+    return {name: pa.array(p, pa.float64(), from_pandas=True) for name, p in found.items()}
 
 
 def _of_users(served: Served, task: str, users: Sequence[str]) -> np.ndarray:
@@ -150,7 +145,8 @@ def _of_users(served: Served, task: str, users: Sequence[str]) -> np.ndarray:
 
 
 def _cut(order: np.ndarray) -> Iterator[np.ndarray]:
-    for start in range(0, len(order), PART):
+    """In parts; no rows are one empty part."""
+    for start in range(0, max(len(order), 1), PART):
         yield order[start : start + PART]
 
 
@@ -180,20 +176,17 @@ def _claim(parts: Path, run: dict[str, Any], restart: bool) -> None:
             )
         return
     parts.mkdir(parents=True, exist_ok=True)
-    part = parts / ".run.json"
-    part.write_text(json.dumps(run))
-    part.replace(path)
+    with file_written_whole(path) as part:
+        part.write_text(json.dumps(run))
 
 
 def _write(table: pa.Table, path: Path) -> None:
-    """A file that is there whole or not at all."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    if path.suffix == ".parquet":
-        pq.write_table(table, part, compression="zstd")
-    elif path.suffix == ".csv":
-        arrow_csv.write_csv(table, part)
-    else:
-        with part.open("w", encoding="utf-8") as file:
-            for batch in table.to_batches(max_chunksize=PART):
-                file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in batch.to_pylist())
-    part.replace(path)
+    with file_written_whole(path) as part:
+        if path.suffix == ".parquet":
+            pq.write_table(table, part, compression="zstd")
+        elif path.suffix == ".csv":
+            arrow_csv.write_csv(table, part)
+        else:
+            with part.open("w", encoding="utf-8") as file:
+                for batch in table.to_batches(max_chunksize=PART):
+                    file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in batch.to_pylist())

@@ -4,8 +4,7 @@ import argparse
 
 from genrec.command import Command
 from genrec.errors import UserError
-from serve.commands import open_served
-from serve.engines import KINDS
+from serve.commands import adapter_arguments, open_served
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,9 +16,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--tasks", help="some tasks only, separated by commas (all that the columns allow)")
     parser.add_argument("--restart", action="store_true", help="drop what another run has done")
-    parser.add_argument("--adapter", metavar="DIR", help="an adapter's folder (the newest under runs/)")
-    parser.add_argument("--data", metavar="DIR", help="the prepared folder (data/NAME, as the adapter says)")
-    parser.add_argument("--engine", choices=KINDS, default="auto", help="what runs the model (%(default)s)")
+    adapter_arguments(parser)
 
 
 def _score(args: argparse.Namespace) -> int:
@@ -28,14 +25,15 @@ def _score(args: argparse.Namespace) -> int:
     from genrec.sources.files.sheet import read_sheet
     from serve.batch import score_file
 
-    source, out = Path(args.file), Path(args.out)
-    columns = read_sheet(source).table.column_names  # refused before the model is loaded
+    sheet = read_sheet(Path(args.file))  # refused before the model is loaded
     folder, served = open_served(args)
     about_users = [task.name for task in served.tasks_about(item=False)]
-    every = [task.name for task in served.tasks_about(item=True)] if "item_id" in columns else []
+    every = (
+        [task.name for task in served.tasks_about(item=True)] if "item_id" in sheet.table.column_names else []
+    )
     tasks = _chosen(args.tasks, [*every, *about_users])
-    rows = score_file(served, served.card.fingerprint(folder), tasks, source, out, args.restart)
-    print(f"{out}: {rows:,} rows")
+    rows = score_file(served, served.card.fingerprint(folder), tasks, sheet, Path(args.out), args.restart)
+    print(f"{args.out}: {rows:,} rows")
     return 0
 
 

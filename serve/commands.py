@@ -19,6 +19,11 @@ def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--user", required=True, metavar="ID", help="a user id; one that is not in the log is scored as new"
     )
+    adapter_arguments(parser)
+
+
+def adapter_arguments(parser: argparse.ArgumentParser) -> None:
+    """What open_served reads."""
     parser.add_argument("--adapter", metavar="DIR", help="an adapter's folder (the newest under runs/)")
     parser.add_argument("--data", metavar="DIR", help="the prepared folder (data/NAME, as the adapter says)")
     parser.add_argument("--engine", choices=KINDS, default="auto", help="what runs the model (%(default)s)")

@@ -15,6 +15,7 @@ from gateway_fixtures import place_with_an_adapter
 from genrec.cli import main
 from genrec.dataset import Prepared
 from genrec.errors import UserError
+from genrec.sources.files.sheet import read_sheet
 from serve import batch
 from serve.adapters import open_adapter
 from serve.served import Served
@@ -145,8 +146,11 @@ def test_parts_that_are_done_are_not_asked_again(served: Served, monkeypatch: py
 
     monkeypatch.setattr(served.predictor, "predict", counted)
     with pytest.raises(KeyboardInterrupt):
-        batch.score_file(served, "mark", ["click"], Path("some.csv"), Path("some-scored.csv"))
-    assert batch.score_file(served, "mark", ["click"], Path("some.csv"), Path("some-scored.csv")) == 30
+        batch.score_file(served, "mark", ["click"], read_sheet(Path("some.csv")), Path("some-scored.csv"))
+    assert (
+        batch.score_file(served, "mark", ["click"], read_sheet(Path("some.csv")), Path("some-scored.csv"))
+        == 30
+    )
     assert asked == [10]
 
 
@@ -179,7 +183,12 @@ def test_parts_of_another_run_are_not_gone_on_with(served: Served, monkeypatch: 
     with monkeypatch.context() as broken:
         broken.setattr(served.predictor, "predict", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
-            batch.score_file(served, "mark", ["click"], Path("other.csv"), Path("z.csv"))
+            batch.score_file(served, "mark", ["click"], read_sheet(Path("other.csv")), Path("z.csv"))
     with pytest.raises(UserError, match="adapter"):
-        batch.score_file(served, "another", ["click"], Path("other.csv"), Path("z.csv"))
-    assert batch.score_file(served, "another", ["click"], Path("other.csv"), Path("z.csv"), restart=True) == 5
+        batch.score_file(served, "another", ["click"], read_sheet(Path("other.csv")), Path("z.csv"))
+    assert (
+        batch.score_file(
+            served, "another", ["click"], read_sheet(Path("other.csv")), Path("z.csv"), restart=True
+        )
+        == 5
+    )

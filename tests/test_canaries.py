@@ -28,7 +28,7 @@ class Canary:
     def __init__(self, sign: Path) -> None:
         self.sign = sign
 
-    def __reduce__(self) -> object:
+    def __reduce__(self) -> tuple[object, ...]:
         return Path.write_text, (self.sign, "run")
 
 
@@ -103,7 +103,7 @@ def test_an_adapter_that_names_a_library_to_import_does_not_get_it(
 
     folder = tmp_path / "adapter"
     model = load_model(str(base), "float32", "eager")
-    get_peft_model(model, LoraConfig(target_modules="all-linear")).save_pretrained(folder)
+    get_peft_model(model, LoraConfig(target_modules="all-linear")).save_pretrained(str(folder))
     (tmp_path / "canary_library.py").write_text(CODE.format(path=str(sign), kind="songbird"))
     monkeypatch.syspath_prepend(tmp_path)
     changed(

@@ -8,6 +8,7 @@ from typing import Any
 from eval.report.markdown import markdown
 from eval.report.page import page
 from genrec.errors import UserError
+from genrec.tables import file_written_whole
 
 
 def write_report(
@@ -31,7 +32,6 @@ def write_report(
         "report.html": page(results, learning, title, ours),
     }
     for name, text in texts.items():
-        part = folder / f".{name}.part"
-        part.write_text(text, encoding="utf-8")
-        part.replace(folder / name)
+        with file_written_whole(folder / name) as part:
+            part.write_text(text, encoding="utf-8")
     return [folder / name for name in texts]
