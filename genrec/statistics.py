@@ -160,7 +160,7 @@ class Statistics:
         return view
 
     def meet(self, outcome: Outcome) -> None:
-        """An outcome of a new user, on a view: it counts for her, her own weights too, and for nothing that all share."""
+        """An outcome of a new user, on a view: it counts for her and her own weights, for nothing that all share."""
         columns, terms, given_click, own = self._read(outcome.user_id, outcome.item_id)
         of_item, of_user = columns[[COLUMNS.index("item_gain"), COLUMNS.index("user_gain")]]
         surprise = outcome.grade - self.total[2] / self.total[0]
