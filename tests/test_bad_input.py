@@ -113,7 +113,7 @@ def test_the_place_is_sound(place: Path) -> None:
         (f"{ADAPTER}/adapter_config.json", "{}", "peft_type is missing"),
         (f"{ADAPTER}/adapter_config.json", "gone", "no adapter_config.json"),
         (f"{DATA}/prepared.json", "cut", "prepared.json is damaged"),
-        (f"{DATA}/prepared.json", '{"format": 3}', "train_end is missing"),
+        (f"{DATA}/prepared.json", '{"format": 4}', "train_end is missing"),
         (f"{DATA}/prepared.json", '{"format": 1}', "of another version"),
         (f"{DATA}/prepared.json", "gone", "No prepared data set"),
         (f"{DATA}/reading.yaml", "name: [", "reading.yaml is damaged"),
