@@ -20,7 +20,7 @@ from transformers import TrainerCallback
 
 from finetune.mixture import Mixture
 from finetune.recipe import Recipe, load_recipe
-from finetune.run import build_rows, build_trainer, mixture_options
+from finetune.run import as_runnable, build_rows, build_trainer, mixture_options
 from genrec.dataset import Prepared
 from genrec.labels import hash_share
 from prompts.adapter import histories_of, layout_of
@@ -55,6 +55,7 @@ class Clock(TrainerCallback):
 
 def contestant(data: Prepared, recipe: Recipe, minutes: float, out: Path) -> dict[str, Any]:
     """Train for the time given; tokens and labels per second, and the validation curve."""
+    recipe = as_runnable(recipe)
     tokenizer = load_tokenizer(recipe.base)
     layout = layout_of(data, tokenizer)
     mixture = Mixture(

@@ -96,8 +96,9 @@ class Lessons:
 
 
 def _range(shares: np.ndarray) -> tuple[float, float]:
-    """From BEYOND the least to BEYOND the greatest log-odds of shares, those unknown left out, as far as letters go."""
+    """From BEYOND the least to BEYOND the greatest log-odds of shares, those unknown left out, as far as letters go and
+    BEYOND: the letters at the ends stand for all that is less or more."""
     known = shares[~np.isnan(shares)]
     odds = logit(known) if len(known) else np.zeros(1)
-    low, high = np.clip((odds.min() - BEYOND, odds.max() + BEYOND), LOWEST, HIGHEST)
+    low, high = np.clip((odds.min() - BEYOND, odds.max() + BEYOND), LOWEST - BEYOND, HIGHEST + BEYOND)
     return float(low), float(high)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from genrec.chain import CHAIN
 from genrec.dataset import Prepared
 from genrec.followers import CANDIDATES, named
 from genrec.stated import stated
@@ -43,13 +44,15 @@ class MixtureOptions:
     """users: the share of users who are asked. shares: per task, the share of its examples that is asked, 1 where not
     named.
     stats_dropout: share of windows written without statistics. paraphrase_share: share of a task's examples asked
-    a second time in a paraphrase. lean: item questions are answered by each candidate that they state, too. regime:
-    which statistics the questions carry."""
+    a second time in a paraphrase. reread: the lines that a window begins with, asked in the window before, are asked
+    again. lean: item questions are answered by each candidate that they state, too. regime: which statistics the
+    questions carry."""
 
     users: float = 1.0
     shares: Mapping[str, float] = field(default_factory=dict)
     stats_dropout: float = 0.1
     paraphrase_share: float = 0.1
+    reread: bool = False
     lean: bool = False
     regime: str = "running"
     seed: int = 0
@@ -80,9 +83,14 @@ class Mixture:
         stats = self.data.stats[self.options.regime].loc[examples.index].to_dict("records")
         records = examples.to_dict("records")
         places = examples.groupby(["user_id", "start"], sort=True).indices
+        reread = Reread(examples, self.data.lines) if self.options.reread and split == "train" else None
         for (user, start), at in tqdm(places.items(), desc=f"prompts ({split})", unit="window", leave=False):
             with_stats = self._share("statistics", user, start) >= self.options.stats_dropout
-            yield [p for i in at for p in self.prompts(records[i], stats[i], with_stats)]
+            again = reread.among(user, start, min(records[i]["point"] for i in at)) if reread else []
+            yield [
+                *(p for i in at for p in self.prompts(records[i], stats[i], with_stats)),
+                *(self._prompt(records[i], stats[i], with_stats, start) for i in again),
+            ]
 
     def windows_of(self, split: str) -> list[tuple[str, int]]:
         """(user, first line) of each window, as `windows` yields them."""
@@ -119,17 +127,28 @@ class Mixture:
                 weight = example["weight"] * (item == example["item_id"])
                 yield item_prompt(context, self.layout.item(item), number, weight, example["weight"] * share)
             return
-        target = self.layout.answers[task.name][task.answer_index(example["label"])]
-        question = self.layout.question(task.name, example["item_id"], known)
-        column = stated(task)
-        read = Read(-1, number, target, example["weight"], np.nan if column is None else stats[column])
-        yield asked_prompt(context, question.ids, read)
+        own = self._prompt(example, stats, with_stats)
+        yield own
         chance = self._share(task.name, example["user_id"], example["ts"], example["item_id"])
         if task.paraphrases and chance < self.options.paraphrase_share:
             pick = int(chance * 1e6) % len(task.paraphrases)
             query = self.layout.wording(task.name, task.paraphrases[pick], known)
             asked = self.layout.question(task.name, example["item_id"], known, query=query)
-            yield asked_prompt(context, asked.ids, read)
+            yield asked_prompt(context, asked.ids, own.reads[0])
+
+    def _prompt(
+        self, example: dict[str, Any], stats: dict[str, float], with_stats: bool, start: int | None = None
+    ) -> Prompt:
+        """An example in its task's own wording, behind its own window or the lines from `start` on."""
+        task = self.layout.tasks[example["task"]]
+        context = self.histories.context(example["user_id"], example["point"], with_stats, start)
+        known = Known.of(stats if with_stats else None, example["horizon_days"], example["gap_days"])
+        question = self.layout.question(task.name, example["item_id"], known)
+        target, column = self.layout.answers[task.name][task.answer_index(example["label"])], stated(task)
+        share = np.nan if column is None else stats[column]
+        return asked_prompt(
+            context, question.ids, Read(-1, self.number[task.name], target, example["weight"], share)
+        )
 
     def _expected(self, task: str, example: dict[str, Any], known: Known) -> dict[str, float]:
         """The answer of a question about items and the candidates that a training question states, with the
@@ -144,6 +163,39 @@ class Mixture:
     def _share(self, *parts: Any) -> float:
         """A number in [0, 1) that depends on the seed and the parts alone, not on the order of the work."""
         return zlib.crc32("\t".join(map(str, (self.options.seed, *parts))).encode()) / 2**32
+
+
+class Reread:
+    """Examples that are a line of the history itself, to be read where the line stands in a later window.
+
+    Such a window begins with lines that were asked in the one before: as questions after less history they stand in
+    the trunk already and cost no token. An impression of one moment with another one is left out, for its line comes
+    after one that it must not see.
+    """
+
+    def __init__(self, examples: pd.DataFrame, lines: pd.DataFrame) -> None:
+        mine = dict(iter(lines.groupby("user_id", sort=False)))
+        self._places: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        of_chain = examples.reset_index(drop=True)
+        of_chain = of_chain[of_chain.task.isin(CHAIN)]
+        for user, part in of_chain.groupby("user_id", sort=False):
+            held = _is_its_line(part, mine[user]) if user in mine else np.zeros(len(part), np.bool_)
+            self._places[str(user)] = part.index.to_numpy()[held], part.point.to_numpy()[held]
+
+    def among(self, user: str, start: int, before: int) -> list[int]:
+        """Places in examples of those that are lines start <= line < before."""
+        places, points = self._places.get(user, (np.zeros(0, np.int64), np.zeros(0, np.int64)))
+        return [int(place) for place in places[(points >= start) & (points < before)]]
+
+
+def _is_its_line(examples: pd.DataFrame, lines: pd.DataFrame) -> np.ndarray:
+    """(n,) bool: the line at the example's point is the example, answered. One user's."""
+    points = examples.point.to_numpy()
+    at = np.minimum(points, len(lines) - 1)
+    same = lines.impression.to_numpy()[at] == examples.impression.to_numpy()
+    shown = lines.kind.to_numpy()[at] == "impression"
+    said = (examples.task.to_numpy() == CHAIN[0]) | (lines.convert.to_numpy()[at] >= 0)
+    return np.asarray((points < len(lines)) & same & shown & said, dtype=np.bool_)
 
 
 def asked_prompt(context: np.ndarray, question: Sequence[int], read: Read) -> Prompt:

@@ -36,7 +36,9 @@ class Recipe:
     users: the share of users who are asked, each with her whole log. shares: per task, the share of its examples that
     is asked; 1 where not named.
     lessons: rows that teach to read levels (finetune.lessons), as a share of the log's own.
-    lean_for: the share of the run over which targets move from the stated statistic to the answers; 0: answers only.
+    lean_for: the share of the run over which targets move from the stated statistic towards the answers; 0: answers
+    only. lean_to: how much of a target stays the stated statistic after that, against the noise of single answers.
+    reread: train once more, at no token's cost, on the lines that a window begins with.
     """
 
     name: str = ""
@@ -60,6 +62,8 @@ class Recipe:
     weighting: Literal["fixed", "learned"] = "fixed"
     lessons: float = 0.0
     lean_for: float = 0.0
+    lean_to: float = 0.0
+    reread: bool = False
     regime: Literal["running", "frozen"] = "running"
     users: float = 1.0
     shares: Mapping[str, float] = field(default_factory=dict)
@@ -100,7 +104,7 @@ def _check(recipe: Recipe, where: str) -> None:
         if (value := getattr(recipe, name)) is not None and not value > 0:
             raise UserError(f"{name} is {value!r}", where=where, cure="give a number above 0")
     shares = {f"shares.{task}": share for task, share in recipe.shares.items()}
-    for name in ("users", "stats_dropout", "paraphrase_share", "lessons", "lean_for"):
+    for name in ("users", "stats_dropout", "paraphrase_share", "lessons", "lean_for", "lean_to"):
         shares[name] = getattr(recipe, name)
     for name, share in shares.items():
         if not 0 <= share <= 1:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from genrec.fields import read_stored
 from genrec.tables import file_written_whole
 from prompts import attention
 from prompts.adapter import histories_of, layout_of, prompts_hash
-from prompts.language_model import load_model, load_tokenizer
+from prompts.language_model import load_model, load_tokenizer, runnable
 from prompts.pack import TASKS
 
 STEPS = "steps.json"
@@ -43,6 +43,7 @@ class Rows:
 def train(data: Prepared, recipe: Recipe, out: Path, resume: bool = True) -> Path:
     """Fine-tune and write out/adapter; returns that folder. Continues from the newest complete checkpoint in out."""
     check_tasks(recipe, data)
+    recipe = as_runnable(recipe)
     _quantized(recipe, torch.cuda.is_available())  # refused before any work
     tokenizer = load_tokenizer(recipe.base)
     layout = layout_of(data, tokenizer)
@@ -73,6 +74,11 @@ def train(data: Prepared, recipe: Recipe, out: Path, resume: bool = True) -> Pat
     return export(trainer, data, recipe, layout, out, facts)
 
 
+def as_runnable(recipe: Recipe) -> Recipe:
+    """The recipe with the number format that this machine can compute in."""
+    return recipe if runnable(recipe.dtype) == recipe.dtype else replace(recipe, dtype="float32")
+
+
 def check_tasks(recipe: Recipe, data: Prepared) -> None:
     """Refuse task names that are a slip: neither this data's nor shipped (one recipe serves data that lacks some)."""
     known = {*data.tasks, *(path.stem for path in TASKS.glob("*.yaml"))}
@@ -91,6 +97,7 @@ def mixture_options(recipe: Recipe) -> MixtureOptions:
         shares=recipe.shares,
         stats_dropout=recipe.stats_dropout,
         paraphrase_share=recipe.paraphrase_share,
+        reread=recipe.reread,
         lean=recipe.lean_for > 0,
         regime=recipe.regime,
         seed=recipe.seed,
@@ -208,6 +215,7 @@ def build_trainer(
         answers=[mixture.layout.answers[task.name] for task in mixture.tasks],
         learned=recipe.weighting == "learned",
         lean_for=recipe.lean_for,
+        lean_to=recipe.lean_to,
     )
 
 

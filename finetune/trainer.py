@@ -28,7 +28,8 @@ def _keep_activations_as_they_are(model: torch.nn.Module) -> None:
 
 class SharedContextTrainer(SFTTrainer):
     """task_names, weights (T,), answers: the mixture's tasks in order. learned: uncertainty weighting. lean_for: the
-    share of the run over which the target of a question moves from the stated statistic to the answer.
+    share of the run over which the target of a question moves from the stated statistic towards the answer. lean_to:
+    how much of it the statistic remains.
 
     Only read places go through the LM head. Each task has its own denominator, counted over the whole optimizer step,
     so the loss does not depend on how prompts fell into rows.
@@ -44,6 +45,7 @@ class SharedContextTrainer(SFTTrainer):
         answers: Sequence[Sequence[int]],
         learned: bool = False,
         lean_for: float = 0.0,
+        lean_to: float = 0.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
@@ -51,7 +53,7 @@ class SharedContextTrainer(SFTTrainer):
             _keep_activations_as_they_are(self.model)
         self.model_accepts_loss_kwargs = True  # compute_loss divides by the step's own counts
         device = self.args.device
-        self.task_names, self.lean_for = list(task_names), lean_for
+        self.task_names, self.lean_for, self.lean_to = list(task_names), lean_for, lean_to
         self.task_weights = torch.tensor(list(weights), dtype=torch.float32, device=device)
         self.task_answers = [torch.tensor(list(a), dtype=torch.long, device=device) for a in answers]
         self._since_log = torch.zeros(2, len(task_names), device=device)  # losses and weights
@@ -92,10 +94,11 @@ class SharedContextTrainer(SFTTrainer):
 
     @property
     def lean(self) -> float:
-        """How much of a target is the stated statistic: 1 at the start of training, 0 from lean_for of it on."""
+        """How much of a target is the stated statistic: 1 at the start of training, lean_to from lean_for of it on."""
         if not self.lean_for:
-            return 0.0
-        return max(1 - self.state.global_step / (self.lean_for * self.args.max_steps), 0.0)
+            return self.lean_to
+        left = max(1 - self.state.global_step / (self.lean_for * self.args.max_steps), 0.0)
+        return self.lean_to + (1 - self.lean_to) * left
 
     def task_sums(
         self, model: Any, inputs: dict[str, Any], lean: float = 0.0

@@ -30,7 +30,7 @@ from genrec.tasks import Task, task_from
 from genrec.visits import VISIT_COLUMNS, told, visits
 
 REGIMES = ("running", "frozen")
-FORMAT = 4
+FORMAT = 5
 LATEST = "statistics_latest.npz"
 READING = {"name": str, "pack": str, "tasks": [str], "labels": {str: dict}, "split": dict, "note": str}
 AGAIN = "run `genrec data prepare` again"

@@ -11,7 +11,7 @@ from genrec.neighbours import TRACKED_ITEMS  # here: the first to be touched
 
 WINDOW = 10  # touches that count as close, and the latest ones of a user that speak
 PRIOR = 5.0  # pseudo-touches behind a neighbour's weight
-CANDIDATES = 15  # that a question may name
+CANDIDATES = 10  # that a question may name
 SEPARATOR = "\x1f"  # between their ids
 HOLDS_SEPARATOR = "holds the control character U+001F, by which item ids are joined"
 TAKE_OUT = "take that character out of the ids"

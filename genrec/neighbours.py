@@ -15,7 +15,9 @@ NOISE = 8.0  # a residual's variance of its own, in units of what items share
 CONTENT = 0.15  # weight of shared categories in the kernel, beside the correlation of outcomes
 CATEGORIES = 256  # the most common ones make the content kernel
 
-MATRICES = ("products", "squares", "pairs")
+# What is kept of two items i, j, side by side so that one look-up finds it: over the users who met both, the sum of
+# their residuals' products and that of i's squared residuals; and how many users.
+PRODUCTS, SQUARES, PAIRS = range(3)
 
 
 class Weights(NamedTuple):
@@ -35,9 +37,7 @@ class Neighbours:
         self.tracked_items = tracked_items
         self.slots: dict[str, int] = {}
         self.history: MutableMapping[str, tuple[list[int], list[float]]] = {}  # per user: slots and residuals
-        self.products = np.zeros((64, 64), np.float32)  # sum of residual products over users who met both
-        self.squares = np.zeros((64, 64), np.float32)  # [i, j]: sum of i's squared residuals over them
-        self.pairs = np.zeros((64, 64), np.float32)  # their number
+        self.together = np.zeros((64, 64, 3), np.float32)  # [i, j]: PRODUCTS, SQUARES, PAIRS
         self.categories = categories
         common = Counter(c for chosen in categories.values() for c in chosen).most_common(CATEGORIES)
         self._column = {name: k for k, (name, _) in enumerate(common)}
@@ -93,24 +93,22 @@ class Neighbours:
         return Weights(slots, np.linalg.solve(kernel, np.asarray(grades[-MET:])))
 
     def _agreement(self, rows: int | np.ndarray, columns: np.ndarray) -> np.ndarray:
-        pairs, products, squares, mirrored = (
-            matrix.astype(np.float64)
-            for matrix in (
-                self.pairs[rows, columns], self.products[rows, columns], self.squares[rows, columns],
-                self.squares[columns, rows],
-            )
-        )  # fmt: skip
+        """Of one item with some, or of some with themselves: rows (m, 1), columns (1, m)."""
+        found = (
+            self.together.reshape(-1, 3).take(rows * len(self.together) + columns, axis=0).astype(np.float64)
+        )
+        products, squares, pairs = np.moveaxis(found, -1, 0)
+        mirrored = (
+            squares.T if squares.ndim == 2 else self.together[columns, rows, SQUARES].astype(np.float64)
+        )
         kernel: np.ndarray = products / np.sqrt(squares * mirrored + 1e-4) * (pairs / (pairs + PAIR_PRIOR))
         return kernel
 
     def _pair(self, slot: int, residual: float, met: np.ndarray, grades: np.ndarray) -> None:
         product = np.float32(residual) * grades
-        self.products[slot, met] += product
-        self.products[met, slot] += product
-        self.squares[slot, met] += np.float32(residual**2)
-        self.squares[met, slot] += grades**2
-        self.pairs[slot, met] += 1
-        self.pairs[met, slot] += 1
+        one = np.ones_like(product)
+        self.together[slot, met] += np.stack([product, one * np.float32(residual**2), one], axis=1)
+        self.together[met, slot] += np.stack([product, grades**2, one], axis=1)
 
     def _slot(self, item_id: str, count: float) -> int | None:
         """The item's row in the matrices; given out once it has MIN_COUNT outcomes, while there is room."""
@@ -124,25 +122,23 @@ class Neighbours:
         self,
         slot_items: Sequence[str],
         history: Mapping[str, tuple[list[int], list[float]]],
-        matrices: Mapping[str, np.ndarray],
+        together: np.ndarray,
     ) -> None:
-        """Take up a state that was kept: items by slot, residuals by user, MATRICES of (items, items)."""
+        """Take up a state that was kept: items by slot, residuals by user, `together` of (items, items, 3)."""
         self.slots = {item: k for k, item in enumerate(slot_items)}
         self.history = dict(history)
         n = len(self.slots)
         self._grow(n)
-        for name in MATRICES:
-            getattr(self, name)[:n, :n] = matrices[name]
+        self.together[:n, :n] = together
         for item_id, slot in self.slots.items():
             self._contents[slot] = self._content(item_id, None)
         self._solved.clear()
 
     def _grow(self, n: int) -> None:
         """Room for n items."""
-        while len(self.pairs) < n:
-            more = len(self.pairs)
-            for name in MATRICES:
-                setattr(self, name, np.pad(getattr(self, name), ((0, more), (0, more))))
+        while len(self.together) < n:
+            more = len(self.together)
+            self.together = np.pad(self.together, ((0, more), (0, more), (0, 0)))
             self._contents = np.pad(self._contents, ((0, more), (0, 0)))
 
     def _content(self, item_id: str, slot: int | None) -> np.ndarray:

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 
 from genrec.followers import Followers
-from genrec.neighbours import MATRICES
 from genrec.online import OnlineLogistic, Posterior
 from genrec.statistics import Statistics
 
@@ -42,7 +41,7 @@ def save(statistics: Statistics, path: Path) -> None:
         met_lengths=np.array([len(m) for m, _ in met], np.int64),
         slot_items=_texts(neighbours.slots),
         **weights,
-        **{name: getattr(neighbours, name)[:n, :n] for name in MATRICES},
+        together=neighbours.together[:n, :n],
     )
 
 
@@ -68,8 +67,7 @@ def load(path: Path, categories: dict[str, Any]) -> Statistics:
             regression.own = dict(zip(kept[f"{name}_own_users"].tolist(), map(Posterior, *own), strict=True))
         met, grades = (_cut(kept[name], kept["met_lengths"]) for name in ("met", "met_grades"))
         history = {u: (m.tolist(), g.tolist()) for u, m, g in zip(users, met, grades, strict=True) if len(m)}
-        matrices = {name: kept[name] for name in MATRICES}
-        statistics.neighbours.restore(kept["slot_items"].tolist(), history, matrices)
+        statistics.neighbours.restore(kept["slot_items"].tolist(), history, kept["together"])
     return statistics
 
 

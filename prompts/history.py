@@ -35,11 +35,15 @@ class Histories:
             self._starts[user_id] = window_starts(lengths, self.history_tokens)
         return int(self._starts[user_id][point])
 
-    def context(self, user_id: str, point: int, with_stats: bool = True) -> np.ndarray:
-        """(n,) int64 ids of the context after `point` lines have become known."""
+    def context(
+        self, user_id: str, point: int, with_stats: bool = True, start: int | None = None
+    ) -> np.ndarray:
+        """(n,) int64 ids of the context after `point` lines have become known: the window that stands there, or the
+        lines from `start` on."""
         if user_id not in self._heads:
             self._heads[user_id] = np.asarray(self.layout.head(user_id), np.int64)
-        window = self._lines(user_id, with_stats)[self.start(user_id, point) : point]
+        first = self.start(user_id, point) if start is None else start
+        window = self._lines(user_id, with_stats)[first:point]
         return np.concatenate([self._heads[user_id], *window])
 
     def _lines(self, user_id: str, with_stats: bool) -> list[np.ndarray]:

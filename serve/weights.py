@@ -15,7 +15,7 @@ from genrec.fields import read_stored
 from genrec.tables import written_whole
 from prompts.adapter import AdapterCard
 from prompts.attention import NAME
-from prompts.language_model import DTYPES, fingerprint, load_model, load_tokenizer
+from prompts.language_model import DTYPES, fingerprint, load_model, load_tokenizer, runnable
 
 COPY = "train it again, or copy it again from where it is whole"
 
@@ -79,7 +79,7 @@ def main() -> None:
         card = AdapterCard.load(folder)
         base = card.base["name"]
         card.check_base(base, mark := fingerprint(base), folder)
-        print(merged_folder(base, card.dtype, folder, mark))
+        print(merged_folder(base, runnable(card.dtype), folder, mark))
     except UserError as error:
         sys.exit(f"error: {error}")
 

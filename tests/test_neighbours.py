@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 
-from genrec.neighbours import CONTENT, MATRICES, MIN_COUNT, NOISE, PAIR_PRIOR, Neighbours
+from genrec.neighbours import CONTENT, MIN_COUNT, NOISE, PAIR_PRIOR, Neighbours
 
 KNOWN = dict.fromkeys("abcdefgh", float(MIN_COUNT))  # outcomes enough to be tracked
 OWN = 1 + CONTENT + NOISE  # an item's kernel with itself
@@ -64,7 +64,7 @@ def test_a_state_that_was_kept_speaks_and_learns_as_the_one_in_memory() -> None:
         one.learn([outcome()], KNOWN)
     n = len(one.slots)
     history = {user: (list(met), list(grades)) for user, (met, grades) in one.history.items()}
-    two.restore(list(one.slots), history, {name: getattr(one, name)[:n, :n].copy() for name in MATRICES})
+    two.restore(list(one.slots), history, one.together[:n, :n].copy())
     for _ in range(5):
         for user in "uvwst":
             assert [one.gain(user, i) for i in "abcdefgh"] == [two.gain(user, i) for i in "abcdefgh"]

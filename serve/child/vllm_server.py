@@ -20,9 +20,10 @@ def arguments(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
 
 def command_line(folder: str, dtype: str, socket: str, served_name: str) -> list[str]:
     """vLLM's options."""
+    from prompts.language_model import runnable
     from serve.vllm_engine import BLOCK, CACHE_TOKENS, key_value_bytes, on_cuda
 
-    here = []
+    here, dtype = [], runnable(dtype)
     if not on_cuda():
         space = CACHE_TOKENS * key_value_bytes(folder, dtype)
         here = ["--enforce-eager", "--kv-cache-memory-bytes", str(space)]
