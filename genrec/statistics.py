@@ -53,6 +53,7 @@ NEW = 5.0  # outcomes over which a user's newness fades by a factor of e
 # Each user's own level, and her own weights of what an item has and of its popularity.
 OWN_SPREAD = {"level": 0.4, "item_share": 0.3, "item_gain": 0.3, "popularity": 0.3}
 DRIFT = 0.003  # of them, with each outcome
+KEPT_READINGS = 1024  # until the next fact, which need never come
 SUREST = (
     0.99  # at which a rate of conversions given a click is cut: early on, shrinkage alone can carry it past 1
 )
@@ -87,6 +88,7 @@ class Statistics:
         # [count, clicks, grades, converts, outcomes of conversion]
         self.total = np.array([PRIOR, PRIOR / 2, PRIOR * 0.35, PRIOR / 5, PRIOR])
         self.neighbours = Neighbours(categories, tracked_items)
+        self._readings: dict[tuple[str, str], _Reading] = {}
         self.match, self.match_convert = (
             OnlineLogistic(
                 (*TERMS.values(), *[0.0] * BENDS),
@@ -101,9 +103,17 @@ class Statistics:
 
     def read(self, user_id: str, item_id: str) -> np.ndarray:
         """COLUMNS as float64 (14,), from what has been observed so far."""
-        return self._read(user_id, item_id).columns
+        return self._read(user_id, item_id).columns.copy()
 
     def _read(self, user_id: str, item_id: str) -> "_Reading":
+        """Kept until the next fact: what was asked of a moment is read again when its outcome comes."""
+        if (user_id, item_id) not in self._readings:
+            if len(self._readings) >= KEPT_READINGS:
+                self._readings.clear()
+            self._readings[user_id, item_id] = self._read_anew(user_id, item_id)
+        return self._readings[user_id, item_id]
+
+    def _read_anew(self, user_id: str, item_id: str) -> "_Reading":
         total, clicks, _, converts, convertible = self.total
         click_rate, convert_rate = clicks / total, converts / convertible
         item = self.items.get(item_id, np.zeros(5))
@@ -157,6 +167,7 @@ class Statistics:
         view.user_categories = ChainMap({}, self.user_categories)
         view.neighbours = self.neighbours.aside()
         view.match, view.match_convert = self.match.aside(), self.match_convert.aside()
+        view._readings = {}
         return view
 
     def meet(self, outcome: Outcome) -> None:
@@ -171,6 +182,7 @@ class Statistics:
         self._count_user(outcome, surprise - of_item)
         residual = float(surprise - of_item - of_user)
         self.neighbours.meet(outcome.user_id, outcome.item_id, residual)
+        self._readings.clear()
 
     # ---- learning ---------------------------------------------------------------------------------------
 
@@ -189,6 +201,7 @@ class Statistics:
                 self.match_convert.learn(user_id, given_click, own, convert, weight)
             learned.append((user_id, item_id, float(surprise - of_item - of_user)))
         self.neighbours.learn(learned, {o.item_id: self.items[o.item_id][0] for o, *_ in batch})
+        self._readings.clear()
 
     def observe_converts(self, outcomes: Iterable[Outcome]) -> None:
         """Whether impressions converted, known at one moment, after their clicks had been observed."""
@@ -200,6 +213,7 @@ class Statistics:
                 )
             for counts in (self.items[outcome.item_id], self.users[outcome.user_id], self.total):
                 counts[3:] += outcome.weight * np.array((outcome.convert, 1))
+        self._readings.clear()
 
     def _count(self, outcome: Outcome, of_item: float, of_user: float) -> None:
         """of_item, of_user: the residuals that item and user answer for."""
