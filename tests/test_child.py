@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 import httpx2
 import numpy as np
 import pytest
+import torch
 from engine_contract import CONTEXT, QUESTIONS, EngineContract, Reference
 from plain_model import one_by_one, plain
 from tiny import save_model, save_tokenizer
@@ -71,6 +72,13 @@ class ChildContract(EngineContract):
     def reference(self, tiny: Path) -> Reference:
         return one_by_one(plain(tiny))
 
+    def test_embeddings_are_the_last_hidden_states(self, engine: Engine, tiny: Path) -> None:
+        model = plain(tiny).base_model
+        with torch.inference_mode():
+            hidden = model(torch.tensor([CONTEXT])).last_hidden_state[0, -1].numpy()
+        wanted = hidden / np.linalg.norm(hidden)
+        np.testing.assert_allclose(engine.embed([CONTEXT])[0], wanted, atol=self.tolerance)
+
     def test_many_callers_at_once_get_their_own_answers(self, engine: Engine, reference: Reference) -> None:
         requests = [Request(CONTEXT[:n], QUESTIONS[:3]) for n in range(5, 35)]
         found: dict[int, list[np.ndarray]] = {}
@@ -96,10 +104,6 @@ class TestTorchChild(ChildContract):
 @needs_vllm
 class TestVllmChild(ChildContract):
     kind = "vllm"
-
-    def test_embeddings_have_length_one_and_depend_on_their_own_prompt_alone(self, engine: Engine) -> None:
-        with pytest.raises(EngineUnavailable, match="404"):
-            engine.embed([CONTEXT])  # a vLLM that generates pools nothing
 
     def test_log_probabilities_for_a_chat_and_for_scores_at_the_same_time(
         self, client: httpx2.Client, engine: Engine, reference: Reference

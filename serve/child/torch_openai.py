@@ -1,8 +1,8 @@
 """OpenAI's routes on the torch engine: what vLLM's server answers where vLLM is.
 
 Chat and text completions (streams, stop words, log-probabilities, echo, several prompts and choices), embeddings,
-models. A token is one turn in the engine's line, so that a long text does not hold scores up. What is not supported is
-refused by name.
+models. A token is one turn in the engine's line, so that a long text does not hold scores up, and one that nobody waits
+for any more ends with the token at hand.
 """
 
 import json
@@ -10,69 +10,18 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from genrec.errors import UserError
-from serve.child.torch_app import OneAtATime
+from serve.child.line import OneAtATime
+from serve.child.openai_embeddings import Embeddings
+from serve.child.openai_schemas import Chat, CompletionBody, EmbeddingsBody, Named, Text, answered
 from serve.torch_engine import TorchEngine
 
 STANDARD_TOKENS = 16  # of a text completion that does not say, as OpenAI's
-
-
-class CompletionBody(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    model: str
-    max_tokens: int | None = Field(None, ge=0)
-    temperature: float = Field(1.0, ge=0, le=2)
-    top_p: float = Field(1.0, gt=0, le=1)
-    n: int = Field(1, ge=1, le=16)
-    stop: str | list[str] | None = None
-    stream: bool = False
-    stream_options: dict[str, bool] | None = None
-    seed: int | None = None
-    user: str | None = None
-    cache_salt: str | None = (
-        None  # contexts here are found by their tokens alone, and nothing of them is ever told
-    )
-    presence_penalty: Literal[0] | None = None
-    frequency_penalty: Literal[0] | None = None
-    logit_bias: None = None
-
-
-class Text(CompletionBody):
-    prompt: str | list[str] | list[int] | list[list[int]]
-    logprobs: int | None = Field(None, ge=0, le=20)
-    echo: bool = False
-    best_of: Literal[1] | None = None
-    suffix: None = None
-
-
-class Message(BaseModel):
-    role: Literal["system", "developer", "user", "assistant"]
-    content: str
-    name: str | None = None
-
-
-class Chat(CompletionBody):
-    messages: list[Message] = Field(min_length=1)
-    logprobs: bool = False
-    top_logprobs: int | None = Field(None, ge=0, le=20)
-    max_completion_tokens: int | None = Field(None, ge=0)
-    response_format: dict[str, Literal["text"]] | None = None
-
-
-class Embeddings(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    model: str
-    input: str | list[str] | list[int] | list[list[int]]
-    encoding_format: Literal["float", "base64"] = "float"
-    dimensions: None = None
-    user: str | None = None
 
 
 @dataclass
@@ -86,8 +35,9 @@ class Writing:
 
 
 def routes(engine: TorchEngine, tokenizer: Any, name: str, line: OneAtATime) -> APIRouter:
-    router, created = APIRouter(), int(time.time())
-    server = OpenAI(engine, tokenizer, name, line)
+    router, created, model = APIRouter(), int(time.time()), Named(name, tokenizer)
+    server = OpenAI(engine, model, line)
+    embeddings = Embeddings(model, lambda prompts: line.run(lambda: engine.embed(prompts)))
 
     @router.get("/v1/models")
     async def models() -> dict[str, Any]:
@@ -95,51 +45,32 @@ def routes(engine: TorchEngine, tokenizer: Any, name: str, line: OneAtATime) -> 
         return {"object": "list", "data": [one]}
 
     @router.post("/v1/completions")
-    async def completions(body: dict[str, Any]) -> Response:
-        return await refused_by_name(server.text, Text, body)
+    async def completions(body: dict[str, Any], request: Request) -> Response:
+        return await answered(request, server.text, Text, body)
 
     @router.post("/v1/chat/completions")
-    async def chat(body: dict[str, Any]) -> Response:
-        return await refused_by_name(server.chat, Chat, body)
+    async def chat(body: dict[str, Any], request: Request) -> Response:
+        return await answered(request, server.chat, Chat, body)
 
     @router.post("/v1/embeddings")
-    async def embeddings(body: dict[str, Any]) -> Response:
-        return await refused_by_name(server.embeddings, Embeddings, body)
+    async def embed(body: dict[str, Any], request: Request) -> Response:
+        return await answered(request, embeddings.answer, EmbeddingsBody, body)
 
     return router
 
 
-async def refused_by_name(
-    answer: Callable[[Any], Any], schema: type[BaseModel], body: dict[str, Any]
-) -> Response:
-    status, param = 400, None
-    try:
-        response: Response = await answer(schema.model_validate(body))
-        return response
-    except ValidationError as error:
-        first = error.errors()[0]
-        param = ".".join(map(str, first["loc"][:1])) or None
-        what = f"{param}: {first['msg']}"
-    except LookupError as error:
-        what, param, status = str(error.args[0]), "model", 404
-    except (UserError, ValueError) as error:
-        what = str(error)
-    kind = "invalid_request_error" if status == 400 else "not_found_error"
-    return JSONResponse({"error": {"message": what, "type": kind, "param": param, "code": None}}, status)
-
-
 class OpenAI:
-    def __init__(self, engine: TorchEngine, tokenizer: Any, name: str, line: OneAtATime) -> None:
-        self.engine, self.tokenizer, self.name, self.line = engine, tokenizer, name, line
-        self._end = {token for token in [tokenizer.eos_token_id] if token is not None}
+    def __init__(self, engine: TorchEngine, model: Named, line: OneAtATime) -> None:
+        self.engine, self.model, self.line = engine, model, line
+        self._end = {token for token in [model.tokenizer.eos_token_id] if token is not None}
 
-    # ---- the three routes -------------------------------------------------------------------------------
+    # ---- the two routes ---------------------------------------------------------------------------------
 
     async def text(self, body: Text) -> Response:
-        self._known(body.model)
-        prompts = self._prompts(body.prompt)
+        self.model.check(body.model)
+        prompts = self.model.prompts(body.prompt)
         most = STANDARD_TOKENS if body.max_tokens is None else body.max_tokens
-        frame = _Frame("cmpl", "text_completion", self.name)
+        frame = _Frame("cmpl", "text_completion", self.model.name)
         if body.stream:
             if len(prompts) * body.n > 1 or body.echo:
                 raise ValueError("stream: one prompt, one choice, and no echo")
@@ -164,16 +95,18 @@ class OpenAI:
         return self._reply(frame, choices, sum(map(len, prompts)))
 
     async def chat(self, body: Chat) -> Response:
-        self._known(body.model)
+        self.model.check(body.model)
         messages = [message.model_dump(exclude_none=True) for message in body.messages]
-        rendered = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
-        prompt = self.tokenizer(rendered, add_special_tokens=False)["input_ids"]
+        rendered = self.model.tokenizer.apply_chat_template(
+            messages, add_generation_prompt=True, tokenize=False
+        )
+        prompt = self.model.tokenizer(rendered, add_special_tokens=False)["input_ids"]
         most = next((m for m in (body.max_completion_tokens, body.max_tokens) if m is not None), 1 << 30)
         top = (body.top_logprobs or 0) if body.logprobs else None
         if body.stream:
             if body.n > 1:
                 raise ValueError("stream: one choice")
-            frame = _Frame("chatcmpl", "chat.completion.chunk", self.name)
+            frame = _Frame("chatcmpl", "chat.completion.chunk", self.model.name)
             return self._streamed(frame, body, prompt, most, top, self._chat_delta)
         choices = []
         for n in range(body.n):
@@ -182,17 +115,7 @@ class OpenAI:
             message = {"role": "assistant", "content": done.text}
             choice = {"index": n, "message": message, "finish_reason": done.finished, "logprobs": logprobs}
             choices.append((choice, len(done.ids)))
-        return self._reply(_Frame("chatcmpl", "chat.completion", self.name), choices, len(prompt))
-
-    async def embeddings(self, body: Embeddings) -> Response:
-        self._known(body.model)
-        prompts = self._prompts(body.input)
-        found = await self.line.run(lambda: self.engine.embed(prompts))
-        data = [{"object": "embedding", "index": n, "embedding": _encoded(row, body.encoding_format)}
-                for n, row in enumerate(found)]  # fmt: skip
-        tokens = sum(map(len, prompts))
-        usage = {"prompt_tokens": tokens, "total_tokens": tokens}
-        return JSONResponse({"object": "list", "model": self.name, "data": data, "usage": usage})
+        return self._reply(_Frame("chatcmpl", "chat.completion", self.model.name), choices, len(prompt))
 
     # ---- writing ----------------------------------------------------------------------------------------
 
@@ -313,26 +236,8 @@ class OpenAI:
 
     # ---- tokens -----------------------------------------------------------------------------------------
 
-    def _known(self, model: str) -> None:
-        if model != self.name:
-            raise LookupError(f"There is no model {model!r}; this server has {self.name!r}")
-
-    def _prompts(self, given: str | list[str] | list[int] | list[list[int]]) -> list[list[int]]:
-        several: Any = [given] if isinstance(given, str) or (given and isinstance(given[0], int)) else given
-        vocabulary, found = len(self.tokenizer), []
-        for prompt in several:
-            ids = self.tokenizer(prompt)["input_ids"] if isinstance(prompt, str) else list(prompt)
-            if not ids:
-                raise ValueError("an empty prompt")
-            if not all(0 <= i < vocabulary for i in ids):
-                raise ValueError(f"a token id that is not below {vocabulary}")
-            found.append(ids)
-        if not found:
-            raise ValueError("no prompt")
-        return found
-
     def _text(self, ids: Sequence[int]) -> str:
-        return str(self.tokenizer.decode(list(ids), skip_special_tokens=False))
+        return str(self.model.tokenizer.decode(list(ids), skip_special_tokens=False))
 
 
 @dataclass(frozen=True)
@@ -359,11 +264,3 @@ def _usage(prompt: int, written: int) -> dict[str, int]:
 
 def _best(row: np.ndarray, top: int) -> np.ndarray:
     return np.argsort(-row, kind="stable")[:top]
-
-
-def _encoded(row: np.ndarray, form: str) -> Any:
-    if form == "float":
-        return row.tolist()
-    import base64
-
-    return base64.b64encode(row.astype("<f4").tobytes()).decode()

@@ -1,7 +1,8 @@
 """Our routes in vLLM's own server: an endpoint plugin, loaded because VLLM_PLUGINS names it (vllm_server.py).
 
 A request's questions become prompts of vLLM's engine (serve/fan_out.py), all in flight at once. When the client goes
-away the task is cancelled, and with it what vLLM still computes for it.
+away the task is cancelled, and with it what vLLM still computes for it. Embeddings are a second copy's
+(second_copy.py): vLLM's own /v1/embeddings answers 404 here, and a plugin's route takes the place of one with its path.
 """
 
 import asyncio
@@ -16,8 +17,15 @@ from vllm.entrypoints.serve.utils.api_utils import with_cancellation
 from vllm.platforms import current_platform
 
 from genrec.errors import UserError
+from prompts.language_model import load_tokenizer
+from serve.child.openai_embeddings import Embeddings
+from serve.child.openai_schemas import EmbeddingsBody, Named
+from serve.child.openai_schemas import answered as answered_as_openai
+from serve.child.second_copy import SecondCopy
 from serve.child.turns import Turns
-from serve.child.wire import GENERATE, SCORE, Generate, Generated, Refusal, Score, Scored
+from serve.child.wire import (
+    EMBED, GENERATE, SCORE, Embed, Embedded, Generate, Generated, Refusal, Score, Scored,
+)  # fmt: skip
 from serve.engine import check_length
 from serve.fan_out import Answers, SinglePrompt, prompts, waves
 from serve.vllm_params import reading, without_stop, writing
@@ -39,6 +47,9 @@ class Plugin:
 
     async def init_state(self, engine_client: Any, state: Any, args: Namespace) -> None:
         state.genrec = Asking(engine_client, state.genrec_turns)
+        state.genrec_copy = SecondCopy(args.model, args.dtype)
+        model = Named(args.served_model_name[0], load_tokenizer(args.model))
+        state.genrec_embeddings = Embeddings(model, state.genrec_copy.embed)
 
 
 class Asking:
@@ -130,6 +141,20 @@ async def score(body: Score, raw_request: Request) -> Response:
 @with_cancellation
 async def generate(body: Generate, raw_request: Request) -> Response:
     return await answered(raw_request.app.state.genrec.generate(body))
+
+
+@router.post(EMBED)
+@with_cancellation
+async def embed(body: Embed, raw_request: Request) -> Response:
+    async def work() -> Embedded:
+        return Embedded(embeddings=(await raw_request.app.state.genrec_copy.embed(body.prompts)).tolist())
+
+    return await answered(work())
+
+
+@router.post("/v1/embeddings")
+async def embeddings(body: dict[str, Any], request: Request) -> Response:
+    return await answered_as_openai(request, request.app.state.genrec_embeddings.answer, EmbeddingsBody, body)
 
 
 async def answered(work: Any) -> Response:

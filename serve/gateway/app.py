@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
 from genrec.errors import UserError
+from serve.child.gone import ClientGone, unless_gone
 from serve.child.remote import EngineUnavailable, RemoteEngine
 from serve.gateway import schemas, work
 from serve.gateway.admission import Admission, Busy
@@ -83,29 +84,9 @@ class Gateway:
         self.link()
         SALT.set(request.state.key.salt)
         async with self.admission.admitted(tokens):
-            return await self._unless_gone(request, function)
-
-    async def _unless_gone(self, request: Request, function: Callable[[], Reply]) -> Reply:
-        found: list[Reply] = []
-        failed: list[Exception] = []  # raised outside the group, which would wrap them
-        async with anyio.create_task_group() as group:
-
-            async def until_gone() -> None:
-                while (await request.receive())["type"] != "http.disconnect":
-                    pass
-                group.cancel_scope.cancel()
-
-            group.start_soon(until_gone)
-            try:
-                found.append(await anyio.to_thread.run_sync(function, limiter=self._threads))
-            except Exception as error:
-                failed.append(error)
-            group.cancel_scope.cancel()
-        if failed:
-            raise failed[0]
-        if not found:
-            raise EngineUnavailable("the client went away")
-        return found[0]
+            return await unless_gone(
+                request, lambda: anyio.to_thread.run_sync(function, limiter=self._threads)
+            )
 
     def tokens(self, request: Request, who: work.Person, candidates: int) -> int:
         """What the engine has to compute for some candidates of one user."""
@@ -239,6 +220,10 @@ def application(gateway: Gateway, keys: Keys) -> FastAPI:
     @app.exception_handler(EngineUnavailable)
     async def unavailable(request: Request, error: EngineUnavailable) -> Response:
         return problem(503, str(error), "service_unavailable", headers={"Retry-After": "1"})
+
+    @app.exception_handler(ClientGone)
+    async def gone(request: Request, error: ClientGone) -> Response:
+        return Response(status_code=499)  # nobody reads it
 
     app.include_router(routes(gateway.link, gateway.admission, control_tokens(gateway.supervisor.folder)))
     app.add_middleware(Guard, keys=keys, limits=limits)

@@ -8,6 +8,7 @@ import httpx2
 from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
 
+from serve.child.gone import unless_gone
 from serve.child.remote import EngineUnavailable
 from serve.gateway.admission import Admission
 from serve.gateway.guard import problem
@@ -54,7 +55,8 @@ def routes(link: Callable[[], Link], admission: Admission, control: Sequence[str
         if body.get("stream"):
             return await streamed(link(), path, body, admission, tokens)
         async with admission.admitted(tokens):
-            status, content = await link().post(path, json.dumps(body).encode())
+            engine = link()
+            status, content = await unless_gone(request, lambda: engine.post(path, json.dumps(body).encode()))
             return Response(content, status, media_type="application/json")
 
     for path in FIELDS:
