@@ -1,5 +1,6 @@
 """An adapter on the data set that it serves: everything that answers a request, loaded once. Knows no model library."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -18,15 +19,17 @@ from prompts.layout import Known, Layout
 from prompts.tokens import Tokenizer
 from prompts.trie import Trie
 from serve.engine import Engine
+from serve.nearest import ItemVectors, embedded
 from serve.predictor import Predictor, Row
 from serve.search import Found, top_items
 
 
 class Catalog:
-    """The items, found by their tokens and by their titles; made when first needed."""
+    """The items, found by their tokens, by their titles and by their embeddings; made when first needed."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
+        self.vectors = ItemVectors(layout)
 
     @cached_property
     def trie(self) -> Trie:
@@ -114,6 +117,17 @@ class Served:
         return top_items(
             self.engine, self.next_question(user_id), self.catalog.trie, k, exclude=touched, node_budget=nodes
         )
+
+    def embed_users(self, user_ids: Sequence[str]) -> np.ndarray:
+        """(n, width) float32, of length 1: each user's context and the question what comes next, as of the log's end.
+
+        An inner product with a row of embed_items says how near she stands to an item. New users are embedded too.
+        """
+        return self.engine.embed([self.next_question(user) for user in user_ids])
+
+    def embed_items(self, item_ids: Sequence[str]) -> np.ndarray:
+        """(n, width) float32, of length 1: each item's own tokens, as a prompt. New items are embedded too."""
+        return embedded(self.engine, self.layout, item_ids)
 
     def next_question(self, user_id: str) -> tuple[int, ...]:
         """The ids behind which an item is the next one: her context, and the item task's question."""

@@ -8,6 +8,8 @@ import numpy as np
 from prompts.layout import Question
 from serve.engine import Request
 
+WIDTH = 8  # of embeddings
+
 
 class RandomEngine:
     """sharp: how unequal the probabilities are. vocabulary: tokens that share them where all are asked about."""
@@ -17,6 +19,7 @@ class RandomEngine:
     def __init__(self, seed: int = 0, sharp: float = 1.0, vocabulary: int = 6) -> None:
         self.seed, self.sharp, self.vocabulary = seed, sharp, vocabulary
         self.calls: list[list[Request]] = []
+        self.embedded: list[int] = []  # prompts, call by call
 
     def score(self, requests: Sequence[Request]) -> list[list[np.ndarray]]:
         self.calls.append(list(requests))
@@ -33,4 +36,8 @@ class RandomEngine:
         raise NotImplementedError
 
     def embed(self, prompts: Sequence[Sequence[int]]) -> np.ndarray:
-        raise NotImplementedError
+        self.embedded.append(len(prompts))
+        found = np.zeros((len(prompts), WIDTH), np.float32)
+        for n, ids in enumerate(prompts):
+            found[n] = np.random.default_rng([self.seed, *ids]).normal(size=WIDTH)
+        return found / np.linalg.norm(found, axis=1, keepdims=True)

@@ -1,6 +1,6 @@
-"""Embeddings beside a vLLM that generates, which pools nothing: the model once more, in PyTorch, in its server's process.
+"""Embeddings beside a vLLM that generates, which pools nothing: the model once more, in its server's process.
 
-It is loaded when something is first embedded, and takes the model's memory a second time from then on.
+It is the torch engine's, loaded when something is first embedded; from then on the model's memory is taken twice.
 """
 
 from collections.abc import Sequence

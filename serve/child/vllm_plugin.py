@@ -24,8 +24,17 @@ from serve.child.openai_schemas import answered as answered_as_openai
 from serve.child.second_copy import SecondCopy
 from serve.child.turns import Turns
 from serve.child.wire import (
-    EMBED, GENERATE, SCORE, Embed, Embedded, Generate, Generated, Refusal, Score, Scored,
-)  # fmt: skip
+    EMBED,
+    GENERATE,
+    SCORE,
+    Embed,
+    Embedded,
+    Generate,
+    Generated,
+    Refusal,
+    Score,
+    Scored,
+)
 from serve.engine import check_length
 from serve.fan_out import Answers, SinglePrompt, prompts, waves
 from serve.vllm_params import reading, without_stop, writing

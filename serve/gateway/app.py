@@ -24,6 +24,7 @@ from serve.gateway.limits import Limits
 from serve.gateway.link import Link, from_thread
 from serve.gateway.openai_routes import routes
 from serve.gateway.supervisor import Supervisor
+from serve.nearest import BATCH
 from serve.served import Served
 
 SALT: ContextVar[str] = ContextVar(
@@ -50,12 +51,18 @@ class Gateway:
         self._served: Served | None = None
         self.draining = False
         self._threads = anyio.CapacityLimiter(THREADS)
-        supervisor.on_start = self.admission.forget
+        supervisor.on_start = self._engine_is_new
 
     async def start(self) -> None:
         self.supervisor.start()
         engine = RemoteEngine(lambda path, body: from_thread(self.link())(path, body), "remote", SALT.get)
         self._served = await anyio.to_thread.run_sync(self._open, engine)
+
+    def _engine_is_new(self) -> None:
+        """What is known of what the last one had cached, and of its weights, holds no longer."""
+        self.admission.forget()
+        if self._served is not None:
+            self._served.catalog.vectors.forget()
 
     @property
     def ready(self) -> bool:
@@ -153,7 +160,10 @@ def application(gateway: Gateway, keys: Keys) -> FastAPI:
         bounded("candidates", body.candidates, limits.candidates)
         told(body)
         who = await gateway.person(body)
-        tokens = gateway.tokens(request, who, 5 * max(body.candidates, body.k))
+        found = max(body.candidates, body.k)
+        vectors = gateway.served.catalog.vectors
+        embed = BATCH if body.retrieve == "embedding" and len(vectors) < len(vectors.items) else 0
+        tokens = gateway.tokens(request, who, 5 * found + embed)
         return await gateway.answer(request, tokens, lambda: work.recommend(who, gateway.model, body))
 
     @app.post(

@@ -80,9 +80,10 @@ class RecommendBody(About):
         },
     )
     k: int = Field(10, ge=1)
-    retrieve: Literal["search", "followers"] = Field(
+    retrieve: Literal["search", "embedding", "followers"] = Field(
         "search",
-        description="candidates by exact next-item search over the catalog, or those that followed on what she touched",
+        description="candidates by exact next-item search over the catalog, by the inner product of her embedding with "
+        "every item's, or those that followed on what she touched",
     )
     candidates: int = Field(50, ge=1, description="retrieved before they are scored")
     weights: dict[str, float] | None = Field(
@@ -100,8 +101,8 @@ class RecommendBody(About):
         "never", description="whether items she has touched may come again"
     )
     deadline_ms: int | None = Field(
-        None, ge=1, description="after it the reply falls back: first to a search that is not exact, then to followers "
-        "by the stated statistic, and says so",
+        None, ge=1, description="after it the reply falls back: first to a search that is not exact, or to followers "
+        "where nothing was found in time, then to an order by the stated statistic, and says so",
     )  # fmt: skip
 
 
@@ -117,9 +118,9 @@ class RecommendReply(BaseModel):
     model: str
     user: str | None
     items: list[Recommendation]
-    exact: bool = Field(description="whether no better candidate was missed")
+    exact: bool = Field(description="whether no better candidate, as `retrieve` orders them, was missed")
     gap: float | None = Field(description="nats by which a missed candidate could be better; null: not known")
-    fallback: Literal["", "search stopped", "not scored"] = ""
+    fallback: Literal["", "search stopped", "followers", "not scored"] = ""
 
 
 class RerankBody(Body):

@@ -3,7 +3,7 @@
 import copy
 import time
 from collections import ChainMap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from genrec.stated import stated
 from prompts.history import Histories
 from serve.gateway import schemas
 from serve.guest import GUEST, Told, guest
+from serve.nearest import nearest
 from serve.predictor import Predictor, Row
 from serve.search import Found, top_items
 from serve.served import Served
@@ -96,15 +97,17 @@ def recommend(who: Person, model: str, body: schemas.RecommendBody) -> schemas.R
     if body.available is not None:
         gone |= set(served.layout.items) - set(body.available)
     fallback = ""
-    if body.retrieve == "search":
-        found = _searched(who, max(body.candidates, body.k), gone, body.deadline_ms, started)
-        fallback = "" if found.exact or body.deadline_ms is None else "search stopped"
-    else:
+    if body.retrieve == "followers":
         found = _followed(who, gone)
+    else:
+        find = _searched if body.retrieve == "search" else _nearest
+        found = find(who, max(body.candidates, body.k), gone, _ends(body.deadline_ms, started))
+        if not found.exact:
+            fallback = "search stopped" if found.items else "followers"
+            found = found if found.items else _followed(who, gone)
     late = body.deadline_ms is not None and time.monotonic() - started > 0.8 * body.deadline_ms / 1000
     if late:
         fallback = "not scored"
-        found = found if found.items else _followed(who, gone)
     items = [item for item, _ in found.items]
     rows = [who.row(item) for item in items]
     if late:
@@ -149,13 +152,22 @@ def _tasks_of(served: Served, weights: Mapping[str, float]) -> list[str]:
     return names
 
 
-def _searched(who: Person, n: int, gone: set[str], deadline_ms: int | None, started: float) -> Found:
+def _ends(deadline_ms: int | None, started: float) -> Callable[[], bool]:
+    """Whether the half of the time that retrieval may take is over."""
+    ends = np.inf if deadline_ms is None else started + 0.5 * deadline_ms / 1000
+    return lambda: time.monotonic() > ends
+
+
+def _searched(who: Person, n: int, gone: set[str], stop: Callable[[], bool]) -> Found:
     served = who.served
     asked = served.next_question(who.user_id)
-    ends = np.inf if deadline_ms is None else started + 0.5 * deadline_ms / 1000
-    return top_items(
-        served.engine, asked, served.catalog.trie, n, exclude=gone, stop=lambda: time.monotonic() > ends
-    )
+    return top_items(served.engine, asked, served.catalog.trie, n, exclude=gone, stop=stop)
+
+
+def _nearest(who: Person, n: int, gone: set[str], stop: Callable[[], bool]) -> Found:
+    served = who.served
+    asked = served.next_question(who.user_id)
+    return nearest(served.engine, asked, served.catalog.vectors, n, exclude=gone, stop=stop)
 
 
 def _followed(who: Person, gone: set[str]) -> Found:
@@ -279,10 +291,8 @@ def explain(who: Person, model: str, body: schemas.ExplainBody) -> schemas.Expla
     binary = [task.name for task in served.tasks_about(item=True) if task.kind == "binary"]
     if body.task not in binary:
         raise UserError(f"There is no task {body.task!r} about an item", where="task", cure=", ".join(binary))
-    item, data = served.item(body.item), who.served.data
-    lines = data.lines[data.lines.user_id == who.user_id].iloc[: who.lines]
-    window = lines.iloc[who.served.histories.start(who.user_id, who.lines) :]
-    whole, *without = _asked_of(who, item, body.task, window)
+    item, window = served.item(body.item), lines_read(who)
+    whole, *without = without_lines(who, item, body.task, [(), *((n,) for n in range(len(window)))])
     effects = logit(whole) - logit(np.array(without))
     order = np.argsort(-np.abs(effects), kind="stable")[: body.lines]
     return schemas.ExplainReply(
@@ -297,13 +307,21 @@ def explain(who: Person, model: str, body: schemas.ExplainBody) -> schemas.Expla
     )  # fmt: skip
 
 
-def _asked_of(who: Person, item: str, task: str, window: Any) -> list[float]:
-    """The probability with all lines of the window, then without each of them."""
-    served, known = who.served, who.row(item).known
-    frames = [window, *(window.drop(window.index[n]) for n in range(len(window)))]
+def lines_read(who: Person) -> Any:
+    """The rows of Prepared.lines that stand in her window now, oldest first."""
+    lines = who.served.data.lines
+    hers = lines[lines.user_id == who.user_id].iloc[: who.lines]
+    return hers.iloc[who.served.histories.start(who.user_id, who.lines) :]
+
+
+def without_lines(who: Person, item: str, task: str, left_out: Sequence[Collection[int]]) -> list[float]:
+    """The probability, once for each set of lines left out together: places in her window, from the oldest, which
+    is 0."""
+    served, known, window = who.served, who.row(item).known, lines_read(who)
     rows = []
     lines = []
-    for n, frame in enumerate(frames):
+    for n, places in enumerate(left_out):
+        frame = window.drop(window.index[sorted(places)])
         user = f"{who.user_id}\x1f{n}"
         lines.append(frame.assign(user_id=user))
         rows.append(Row(user, len(frame), item, known))
