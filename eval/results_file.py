@@ -14,6 +14,7 @@ from typing import Any
 
 from genrec.errors import UserError
 from genrec.tables import file_written_whole
+from prompts.adapter import AdapterCard
 
 REQUIRED: dict[str, tuple[type, ...]] = {
     "task": (str,), "data": (str,), "split": (str,), "regime": (str,), "model": (str,), "seed": (int,), "n": (int,),
@@ -51,6 +52,11 @@ def write_measurement(measured: dict[str, Any], path: Path, command: str) -> dic
     whole: dict[str, Any] = _plain({**measured, **provenance(command)})
     _write(whole, path)
     return whole
+
+
+def trained(card: AdapterCard) -> dict[str, Any]:
+    """What an adapter's figures rest on: recipe, steps and tokens, without the log of every step."""
+    return {k: v for k, v in card.training.items() if k not in ("log", "machine", "versions")}
 
 
 def _write(whole: dict[str, Any], path: Path) -> None:

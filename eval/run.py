@@ -16,7 +16,7 @@ from eval.predictions import read_files, those_for
 from eval.protocols import require
 from eval.recommender import Recommender
 from eval.report import write_report
-from eval.results_file import write_result
+from eval.results_file import trained, write_result
 from eval.store import Store
 from genrec.chain import CTCVR
 from genrec.dataset import Prepared
@@ -192,8 +192,7 @@ def _into_card(adapter: Path, calibration: dict[str, Any], asked: dict[str, Any]
 def _about_training(result: dict[str, Any], card: AdapterCard) -> dict[str, Any]:
     if result["model"] not in (OURS, WITHOUT):
         return result
-    training = {k: v for k, v in card.training.items() if k not in ("log", "machine", "versions")}
-    return {**result, "seed": card.training["recipe"]["seed"], "training": training}
+    return {**result, "seed": card.training["recipe"]["seed"], "training": trained(card)}
 
 
 def learning(card: AdapterCard) -> list[dict[str, Any]]:

@@ -20,11 +20,12 @@ from genrec.dataset import Prepared
 from serve.gateway.keys import SCOPES, add
 
 
-def place_with_an_adapter(root: Path) -> Path:
+def place_with_an_adapter(root: Path, users: int = 60, spread: float = 0.02) -> Path:
     """data/simulator and runs/small/adapter, as a user has them."""
-    tiny_shop(users=60, items=30, days=60, train=0.5).save(root / "data" / "simulator")
+    tiny_shop(users=users, items=30, days=60, train=0.5).save(root / "data" / "simulator")
+    base = str(save_tiny_model(root / "base", head_dim=32, spread=spread))
     recipe = Recipe(
-        name="small", base=str(save_tiny_model(root / "base", head_dim=32)), dtype="float32", history_tokens=160,
+        name="small", base=base, dtype="float32", history_tokens=160,
         rows_per_step=2, steps=3, evaluate_every=3, valid_windows=2, warmup_steps=0, learning_rate=1e-2,
     )  # fmt: skip
     train(Prepared.load(root / "data" / "simulator"), recipe, root / "runs" / "small")

@@ -15,7 +15,7 @@ from typing import Any
 
 from eval.injection.lift import cases, measure, summary, titles
 from eval.injection.titles import TEXTS, load_texts
-from eval.results_file import write_measurement
+from eval.results_file import trained, write_measurement
 from genrec.dataset import Prepared
 from genrec.errors import UserError
 from prompts.adapter import AdapterCard
@@ -39,6 +39,7 @@ def attacked(adapter: Path, data: Prepared, chosen: argparse.Namespace) -> dict[
     return {
         "measures": "title injection",
         "adapter": served.card.fingerprint(adapter),
+        "training": trained(served.card),
         "engine": served.engine.name,
         "data": data.name,
         "split": "test",
