@@ -40,4 +40,4 @@ class RandomEngine:
         found = np.zeros((len(prompts), WIDTH), np.float32)
         for n, ids in enumerate(prompts):
             found[n] = np.random.default_rng([self.seed, *ids]).normal(size=WIDTH)
-        return found / np.linalg.norm(found, axis=1, keepdims=True)
+        return np.asarray(found / np.linalg.norm(found, axis=1, keepdims=True))

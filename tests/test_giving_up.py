@@ -34,7 +34,7 @@ from serve.gateway.link import Link
 from serve.torch_engine import TorchEngine
 
 MOST = 3_000  # tokens that the text would have
-BODIES = {
+BODIES: dict[str, dict[str, Any]] = {
     "/v1/completions": {"prompt": "w5 w6"},
     "/v1/chat/completions": {"messages": [{"role": "user", "content": "w5 w6"}]},
 }
