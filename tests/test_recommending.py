@@ -17,7 +17,7 @@ from genrec.dataset import Prepared
 from prompts.adapter import AdapterCard
 from prompts.attention import NAME
 from prompts.language_model import BUILT_IN, load_model, load_tokenizer
-from serve.gateway import schemas, work
+from serve.gateway import explain, schemas, work
 from serve.served import Served, newest_adapter, served
 from serve.torch_engine import TorchEngine, load
 
@@ -167,15 +167,15 @@ def test_the_lines_that_explain_names_move_the_answer_more_than_others(
     named, random = [], []
     for user in sorted(u for u in adapter.layout.users if adapter.point(u))[:20]:
         who = work.person(adapter, schemas.About(user=user, history=None))
-        window = len(work.lines_read(who))
+        window = len(explain.lines_read(who))
         if window < 2 * lines:
             continue
         body = schemas.ExplainBody(
             user=user, history=None, item=dice.choice(list(adapter.layout.items)), lines=lines
         )
-        told = [window - 1 - moved.line for moved in work.explain(who, "genrec", body).lines]
+        told = [window - 1 - moved.line for moved in explain.explain(who, "genrec", body).lines]
         draws = [dice.choice(window, lines, replace=False).tolist() for _ in range(8)]
-        whole, without, *others = logit(work.without_lines(who, body.item, body.task, [(), told, *draws]))
+        whole, without, *others = logit(explain.without_lines(who, body.item, body.task, [(), told, *draws]))
         named.append(abs(whole - without))
         random += [abs(whole - other) for other in others]
     assert len(named) >= 10

@@ -18,6 +18,7 @@ from serve.child.gone import ClientGone, unless_gone
 from serve.child.remote import EngineUnavailable, RemoteEngine
 from serve.gateway import schemas, work
 from serve.gateway.admission import Admission, Busy
+from serve.gateway.explain import explain as explained
 from serve.gateway.guard import Guard, problem
 from serve.gateway.keys import Keys
 from serve.gateway.limits import Limits
@@ -173,7 +174,7 @@ def application(gateway: Gateway, keys: Keys) -> FastAPI:
         told(body)
         who = await gateway.person(body)
         tokens = gateway.tokens(request, who, 1) * 20
-        return await gateway.answer(request, tokens, lambda: work.explain(who, gateway.model, body))
+        return await gateway.answer(request, tokens, lambda: explained(who, gateway.model, body))
 
     @app.post("/v1/rerank", tags=["recommendation"], summary="Cohere's rerank")
     @app.post("/v2/rerank", tags=["recommendation"], summary="Cohere's rerank, v2", operation_id="rerank_v2")
