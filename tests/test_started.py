@@ -11,7 +11,7 @@ from serve.child.started import started
 
 
 def children(folder: Path) -> list[str]:
-    found = subprocess.run(["pgrep", "-f", f"--folder {folder} "], capture_output=True, text=True)
+    found = subprocess.run(["pgrep", "-f", "--", f"--folder {folder} "], capture_output=True, text=True)
     return found.stdout.split()
 
 
