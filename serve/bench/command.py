@@ -26,7 +26,15 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--rounds", type=int, default=3, help="each asks every contestant (%(default)s)")
     parser.add_argument(
-        "--minutes", type=float, default=15.0, help="of a race, after which no round begins (%(default)s)"
+        "--minutes",
+        type=float,
+        default=15.0,
+        help="of a race, after which each cell gets one round more at most (%(default)s)",
+    )
+    parser.add_argument(
+        "--eager",
+        action="store_true",
+        help="do not let vLLM compile the model at its defaults: on a CPU that takes minutes at each start",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the prompts (%(default)s)")
     parser.add_argument("--model", help="a model's name or folder (smollm2-135m, or the adapter's weights)")
@@ -89,7 +97,7 @@ def _plan(args: argparse.Namespace) -> "Plan":
     _fits(folder, max(contexts))
     return Plan(
         folder, len(load_tokenizer(str(folder))), runnable(dtype), candidates, contexts, racing, args.rounds,
-        args.minutes, args.seed, adapter, data, args.engine, clients, args.requests,
+        args.minutes, args.eager, args.seed, adapter, data, args.engine, clients, args.requests,
     )  # fmt: skip
 
 
@@ -146,7 +154,8 @@ serve = Command(
     "cold: the context is new to the engine. warm: it has read it, the candidates are new. `of limit` is the share of\n"
     "what this machine's matrix products would allow, measured in the same run. With --adapter the same is asked\n"
     "through a gateway of its own and directly from its engine, on the log's users; then many clients at once ask\n"
-    "that gateway, each request once. Everything listens on Unix sockets and 127.0.0.1 only.",
+    "that gateway, each request once. Ctrl-C ends a race, and what is whole is reported.\n"
+    "Everything listens on Unix sockets and 127.0.0.1 only.",
     examples=[
         "genrec bench serve",
         "genrec bench serve --candidates 10,100,1000 --contexts 500,1000,4000 --out speed.json",

@@ -36,6 +36,16 @@ class Contestant(Protocol):
     def score(self, request: Request) -> Answered: ...
 
 
+def about(names: list[str], eager: bool) -> dict[str, str]:
+    """What each of them is, as it is run here."""
+    found = {name: ABOUT[name] for name in names}
+    if eager and DEFAULTS in found:
+        found[DEFAULTS] = found[DEFAULTS].replace(
+            "compiled", "not compiled (enforce_eager, else its defaults)"
+        )
+    return found
+
+
 def chosen(named: list[str] | None) -> list[str]:
     """Those that are named, or all that can run here. Raises UserError for one that cannot."""
     there = list(ABOUT) if find_spec("vllm") is not None else ["torch"]
@@ -49,9 +59,9 @@ def chosen(named: list[str] | None) -> list[str]:
 
 @contextmanager
 def opened(
-    names: list[str], folder: Path, dtype: str, place: Path, starting: Callable[[str], None]
+    names: list[str], folder: Path, dtype: str, place: Path, eager: bool, starting: Callable[[str], None]
 ) -> Iterator[dict[str, Contestant]]:
-    """Starts them one after another, and ends them. place: a private directory for the sockets. starting: hears of it."""
+    """Starts them one after another, and ends them. place: private, for the sockets. starting: hears of it."""
     with ExitStack() as stack:
         found: dict[str, Contestant] = {}
         for name in names:
@@ -62,8 +72,13 @@ def opened(
                 stack.callback(pool.shutdown)
                 found[name] = InProcess(pool, name, str(folder), dtype)
             else:
-                start = vllm_defaults if name == DEFAULTS else child
-                client = stack.enter_context(start(folder, dtype, place / f"{name}.sock"))
+                path = place / f"{name}.sock"
+                server = (
+                    vllm_defaults(folder, dtype, path, eager)
+                    if name == DEFAULTS
+                    else child(folder, dtype, path)
+                )
+                client = stack.enter_context(server)
                 found[name] = Route(client)
         yield found
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import httpx2
 
 from genrec.errors import UserError
+from serve.gateway.supervisor import end_with_parent
 
 STARTS_WITHIN = 1_800  # seconds: vLLM's defaults compile the model the first time, for minutes
 ENDS_WITHIN = 60.0
@@ -36,7 +37,7 @@ def started(line: list[str], ready: Callable[[], bool], log: Path, **environment
     with log.open("wb") as out:
         process = subprocess.Popen(
             line, env=os.environ | environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-            start_new_session=True,
+            start_new_session=True, preexec_fn=end_with_parent,
         )  # fmt: skip
         try:
             _wait(process, ready, log)
@@ -91,7 +92,7 @@ def child(folder: Path, dtype: str, place: Path) -> Any:
     return on_socket(command("vllm", folder, dtype, place), place, VLLM_CPU_NUM_OF_RESERVED_CPU="0")
 
 
-def vllm_defaults(folder: Path, dtype: str, place: Path) -> Any:
+def vllm_defaults(folder: Path, dtype: str, place: Path, eager: bool) -> Any:
     """vLLM's server with nothing set but what the contestants share, and how much memory it takes."""
     from serve.vllm_engine import key_value_bytes, on_cuda
 
@@ -101,6 +102,7 @@ def vllm_defaults(folder: Path, dtype: str, place: Path) -> Any:
     ]  # fmt: skip
     if not on_cuda():
         line += ["--kv-cache-memory-bytes", str(CACHE_TOKENS * key_value_bytes(str(folder), dtype))]
+    line += ["--enforce-eager"] if eager else []
     return on_socket(line, place, VLLM_PLUGINS="", VLLM_NO_USAGE_STATS="1",
                      VLLM_ENGINE_READY_TIMEOUT_S=str(STARTS_WITHIN))  # fmt: skip
 

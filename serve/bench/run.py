@@ -1,6 +1,7 @@
 """The whole measurement: one race after another, then the clients; the report that is written."""
 
 import os
+import sys
 import tempfile
 import time
 from contextlib import ExitStack
@@ -20,7 +21,7 @@ ROUTES = (contestants.DEFAULTS, contestants.BEST)
 @dataclass(frozen=True)
 class Plan:
     """What to measure. folder: of the model; adapter, data: None without a gateway. minutes: of a race, after which
-    no round begins. requests: of each number of clients."""
+    no round but a first begins. eager: vLLM at its defaults does not compile. requests: of each number of clients."""
 
     folder: Path
     vocabulary: int
@@ -30,6 +31,7 @@ class Plan:
     contestants: list[str]
     rounds: int
     minutes: float
+    eager: bool
     seed: int
     adapter: Path | None
     data: Path | None
@@ -72,7 +74,7 @@ def measured(plan: Plan) -> dict[str, Any]:
             "what": "the best of the products of two 2048 x 2048 matrices in the model's format; two operations a "
             "token for each parameter outside of the embedding; attention is not counted",
         },
-        "contestants": {name: contestants.ABOUT[name] for name in plan.contestants},
+        "contestants": contestants.about(plan.contestants, plan.eager),
         "log_odds_apart_at_most": agreed,
         "cells": grid,
         **({"gateway": behind} if behind else {}),
@@ -93,29 +95,44 @@ class Course(NamedTuple):
 def _raced(
     courses: list[Course], names: list[str], plan: Plan, bar: Any
 ) -> tuple[list[list[Turn]], list[dict[str, Any]]]:
-    """Each course's turns and figures. A round takes in every course, so that a run that is short of time has all."""
+    """Each course's turns and figures. Short of time, each has a round."""
     found: list[list[Turn]] = [[] for _ in courses]
     ends = time.monotonic() + 60 * plan.minutes
-    for number in range(plan.rounds):
-        if number and time.monotonic() > ends:
-            break
+    try:
         for course, mine in zip(courses, found, strict=True):
-            bar.set_description(f"round {number + 1}, {course.candidates} candidates")
-            for turn in turns(number, names, course.ask):
-                mine.append(turn)
-                bar.update()
+            for number in range(plan.rounds):
+                if number and time.monotonic() > ends:
+                    break
+                bar.set_description(f"round {number + 1}, {course.candidates} candidates")
+                for turn in turns(number, names, course.ask):
+                    mine.append(turn)
+                    bar.update()
+    except KeyboardInterrupt:
+        _drop_the_broken_round(found, len(KINDS) * len(names))
     baselines = [name for name in (*ROUTES, people.DIRECT) if name in names] or names[:1]
     cells = [
         {"candidates": course.candidates, **course.tokens} | summary(mine, course.candidates, baselines)
         for course, mine in zip(courses, found, strict=True)
+        if mine
     ]
     return found, cells
+
+
+def _drop_the_broken_round(found: list[list[Turn]], turns_a_round: int) -> None:
+    """Raises KeyboardInterrupt again where no round is whole."""
+    for mine in found:
+        del mine[len(mine) // turns_a_round * turns_a_round :]
+    if not any(found):
+        raise KeyboardInterrupt
+    print("interrupted: the rounds that were whole are reported", file=sys.stderr, flush=True)
 
 
 def _grid(plan: Plan, place: Path, bar: Any) -> tuple[list[dict[str, Any]], float]:
     """The cells, and by how much any two answers differed."""
     work = Workload(plan.vocabulary, plan.seed)
-    with contestants.opened(plan.contestants, plan.folder, plan.dtype, place, bar.set_description) as racing:
+    with contestants.opened(
+        plan.contestants, plan.folder, plan.dtype, place, plan.eager, bar.set_description
+    ) as racing:
         for scorer in racing.values():  # the first call of a process is slower
             scorer.score(work.pair(Cell(min(plan.candidates), min(plan.contexts)), plan.rounds)[0])
 
@@ -123,12 +140,12 @@ def _grid(plan: Plan, place: Path, bar: Any) -> tuple[list[dict[str, Any]], floa
             def ask(name: str, number: int, kind: str) -> Answered:
                 return racing[name].score(work.pair(cell, number)[KINDS.index(kind)])
 
-            tokens = {"context_tokens": cell.context, "candidate_tokens": CANDIDATE_TOKENS}
+            tokens: dict[str, float] = {"context_tokens": cell.context, "candidate_tokens": CANDIDATE_TOKENS}
             return Course(cell.candidates, tokens, ask)
 
         cells = [Cell(candidates, context) for context in plan.contexts for candidates in plan.candidates]
         raced, found = _raced([course(cell) for cell in cells], plan.contestants, plan, bar)
-    return found, three_digits(max(_apart(mine, len(plan.contestants)) for mine in raced))
+    return found, three_digits(max(_apart(mine, len(plan.contestants)) for mine in raced if mine))
 
 
 def _apart(raced: list[Turn], contestants: int) -> float:

@@ -136,12 +136,12 @@ class Supervisor:
             *command(self.kind, folder, self.dtype, socket, self.name),
             stdin=asyncio.subprocess.DEVNULL,
             start_new_session=True,
-            preexec_fn=_end_with_parent,
+            preexec_fn=end_with_parent,
         )
         return Child(process, Link(socket))
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """On Linux the child gets SIGTERM when this process is killed, so that none is left behind."""
     set_parent_death_signal = 1  # PR_SET_PDEATHSIG
     with contextlib.suppress(OSError, AttributeError):
