@@ -9,7 +9,7 @@ import pytest
 from gateway_fixtures import place_with_an_adapter
 
 from eval.parity.__main__ import main
-from eval.parity.drawn import Prompt, digest, draw
+from eval.parity.drawn import DrawnPrompt, digest, draw
 from eval.parity.gaps import gap, kept
 from eval.parity.ways import vllm_installed
 from genrec.dataset import Prepared
@@ -85,8 +85,8 @@ def test_the_same_seed_draws_the_same_prompts(place: Path) -> None:
     assert {(prompt.task, prompt.user_id) for prompt in first} <= asked
 
 
-def prompts(n: int) -> list[Prompt]:
-    return [Prompt("click", "u", str(k), (1,), (Question((2,), (3, 4)),)) for k in range(n)]
+def prompts(n: int) -> list[DrawnPrompt]:
+    return [DrawnPrompt("click", "u", str(k), (1,), (Question((2,), (3, 4)),)) for k in range(n)]
 
 
 def test_flips_are_pairs_in_another_order_and_ties_are_told_apart() -> None:
@@ -103,5 +103,5 @@ def test_log_odds_are_of_the_first_answer_or_of_the_whole_item() -> None:
     (binary,) = prompts(1)
     assert binary.log_odds([np.log([0.8, 0.2])]) == pytest.approx(np.log(4))
     steps = (Question((), (5,), "vocabulary"), Question((5,), (6,), "vocabulary"))
-    item = Prompt("next", "u", "i", (1,), steps)
+    item = DrawnPrompt("next", "u", "i", (1,), steps)
     assert item.log_odds([np.log([0.5]), np.log([0.4])]) == pytest.approx(np.log(0.2 / 0.8))

@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from eval.parity.drawn import Prompt, digest, draw
+from eval.parity.drawn import DrawnPrompt, digest, draw
 from eval.parity.gaps import TOLERANCE, gap, kept
 from eval.parity.ways import (
     MERGED,
-    Served,
+    ProcessAnswers,
     engine_answers,
     peft_answers,
     process_answers,
@@ -66,7 +66,7 @@ def measure(adapter: Path, data: Prepared, n: int, seed: int) -> dict[str, Any]:
     return result
 
 
-def _drawn(adapter: Path, card: AdapterCard, data: Prepared, n: int, seed: int) -> list[Prompt]:
+def _drawn(adapter: Path, card: AdapterCard, data: Prepared, n: int, seed: int) -> list[DrawnPrompt]:
     """Through the adapter as it is served, which refuses prompts that are no longer those it was trained on."""
     name = card.base["name"]
     one = served(adapter, card, data, load_tokenizer(name), open_engine("torch", name, "float32"))
@@ -74,7 +74,7 @@ def _drawn(adapter: Path, card: AdapterCard, data: Prepared, n: int, seed: int) 
     return draw(data, one.layout, histories, card.regime, n, seed)
 
 
-def _in(dtype: str, base: str, mark: str, adapter: Path, prompts: Sequence[Prompt]) -> dict[str, Any]:
+def _in(dtype: str, base: str, mark: str, adapter: Path, prompts: Sequence[DrawnPrompt]) -> dict[str, Any]:
     answers = peft_answers(base, dtype, adapter, prompts)
     answers["torch engine"] = engine_answers(open_engine("torch", base, dtype, adapter), prompts)
     untrained = engine_answers(open_engine("torch", base, dtype), prompts)
@@ -87,11 +87,11 @@ def _in(dtype: str, base: str, mark: str, adapter: Path, prompts: Sequence[Promp
 
 
 def compared(
-    prompts: Sequence[Prompt],
+    prompts: Sequence[DrawnPrompt],
     dtype: str,
     answers: dict[str, np.ndarray],
     untrained: np.ndarray,
-    process: Served,
+    process: ProcessAnswers,
 ) -> dict[str, Any]:
     """answers: by way, each (n,) log-odds; untrained: the base model's."""
     tolerance = TOLERANCE[dtype]

@@ -17,7 +17,7 @@ from serve.engine import Request
 TOGETHER = 10  # candidates of one user and task: what can be ranked
 
 
-class Prompt(NamedTuple):
+class DrawnPrompt(NamedTuple):
     """questions: one, or for an item one a token of it, each the beginning of the next."""
 
     task: str
@@ -41,7 +41,7 @@ class Prompt(NamedTuple):
 
 def draw(
     data: Prepared, layout: Layout, histories: Histories, regime: str, n: int, seed: int
-) -> list[Prompt]:
+) -> list[DrawnPrompt]:
     """About n prompts, as many of each task: of a user up to TOGETHER at a time, so that candidates can be ranked.
 
     A task with fewer test examples gives them all. Raises UserError where there is none at all.
@@ -53,7 +53,7 @@ def draw(
         raise UserError(
             "The test split has no examples", where=data.name, cure="prepare it with another split"
         )
-    found: list[Prompt] = []
+    found: list[DrawnPrompt] = []
     for number, task in enumerate(tasks):
         wanted = n // len(tasks) + (number < n % len(tasks))
         write = _items if task.kind == "item" else _answers
@@ -62,7 +62,7 @@ def draw(
     return found
 
 
-def requests(prompts: Sequence[Prompt]) -> tuple[list[Request], list[list[int]]]:
+def requests(prompts: Sequence[DrawnPrompt]) -> tuple[list[Request], list[list[int]]]:
     """One request a context, and which prompts it asks."""
     together: dict[Ids, list[int]] = {}
     for n, prompt in enumerate(prompts):
@@ -74,7 +74,7 @@ def requests(prompts: Sequence[Prompt]) -> tuple[list[Request], list[list[int]]]
     return asked, list(together.values())
 
 
-def digest(prompts: Iterable[Prompt]) -> str:
+def digest(prompts: Iterable[DrawnPrompt]) -> str:
     """Changes with any token that is read and any that is asked for."""
     return hashlib.sha256(repr([tuple(prompt) for prompt in prompts]).encode()).hexdigest()
 
@@ -88,7 +88,7 @@ def _answers(
     rows: np.ndarray,
     n: int,
     seed: int,
-) -> list[Prompt]:
+) -> list[DrawnPrompt]:
     examples = data.examples.iloc[rows]
     turn = examples.groupby("user_id").cumcount().to_numpy() // TOGETHER
     chosen = rows[_order(examples.user_id, turn, seed)[:n]]
@@ -98,7 +98,7 @@ def _answers(
         what = Known.of(stats, example.horizon_days, example.gap_days)
         question = layout.question(task.name, example.item_id, what)
         context = tuple(histories.context(example.user_id, example.point).tolist())
-        found.append(Prompt(task.name, example.user_id, example.item_id, context, (question,)))
+        found.append(DrawnPrompt(task.name, example.user_id, example.item_id, context, (question,)))
     return found
 
 
@@ -111,7 +111,7 @@ def _items(
     rows: np.ndarray,
     n: int,
     seed: int,
-) -> list[Prompt]:
+) -> list[DrawnPrompt]:
     """Whole items behind an item question: the one that came next, and others of the catalog."""
     examples = data.examples.iloc[rows]
     turn = examples.groupby("user_id").cumcount().to_numpy()
@@ -126,7 +126,7 @@ def _items(
         for item in [example.item_id, *(i for i in others if i != example.item_id)][:TOGETHER]:
             ids = layout.item(item)
             steps = tuple(Question(ids[:k], (ids[k],), "vocabulary") for k in range(len(ids)))
-            found.append(Prompt(task.name, example.user_id, item, whole, steps))
+            found.append(DrawnPrompt(task.name, example.user_id, item, whole, steps))
     return found[:n]
 
 

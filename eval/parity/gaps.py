@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from eval.parity.drawn import Prompt
+from eval.parity.drawn import DrawnPrompt
 
 TOLERANCE = {"float32": 1e-3, "bfloat16": 0.1}  # of log-odds; also what counts as a tie
 
 
-def gap(prompts: Sequence[Prompt], a: np.ndarray, b: np.ndarray, tie: float) -> dict[str, Any]:
+def gap(prompts: Sequence[DrawnPrompt], a: np.ndarray, b: np.ndarray, tie: float) -> dict[str, Any]:
     """a, b (n,): log-odds. `flips`: pairs of one user and task that the two order differently; `flips_beyond_ties`:
     those that lie more than `tie` apart in both."""
     apart = np.abs(a - b)
@@ -29,7 +29,7 @@ def gap(prompts: Sequence[Prompt], a: np.ndarray, b: np.ndarray, tie: float) -> 
     }
 
 
-def _order(prompts: Sequence[Prompt], a: np.ndarray, b: np.ndarray, tie: float) -> tuple[int, int, int]:
+def _order(prompts: Sequence[DrawnPrompt], a: np.ndarray, b: np.ndarray, tie: float) -> tuple[int, int, int]:
     groups: dict[tuple[str, str], list[int]] = {}
     for n, prompt in enumerate(prompts):
         groups.setdefault((prompt.task, prompt.user_id), []).append(n)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from eval.parity.drawn import Prompt, requests
+from eval.parity.drawn import DrawnPrompt, requests
 from prompts.language_model import DTYPES, load_model
 from serve.child.remote import RemoteEngine, over_socket
 from serve.child.started import started
@@ -24,7 +24,7 @@ CHAT = {
 }  # fmt: skip
 
 
-class Served(NamedTuple):
+class ProcessAnswers(NamedTuple):
     """Answers of an engine's process: alone, and while chats with log-probabilities were answered too (`beside`).
     chats: that were answered then; chats_without: of those, the ones that came without log-probabilities or with
     other words than the same chat alone."""
@@ -40,7 +40,9 @@ def vllm_installed() -> bool:
     return find_spec("vllm") is not None
 
 
-def peft_answers(base: str, dtype: str, adapter: Path, prompts: Sequence[Prompt]) -> dict[str, np.ndarray]:
+def peft_answers(
+    base: str, dtype: str, adapter: Path, prompts: Sequence[DrawnPrompt]
+) -> dict[str, np.ndarray]:
     """transformers' own forward pass and attention, a prompt at a time, nothing packed, nothing cached; the head alone
     is computed in float32, as everywhere. Base and adapter side by side, then PEFT's own merge of the two, which is
     made in float32 and rounded once to dtype."""
@@ -54,7 +56,7 @@ def peft_answers(base: str, dtype: str, adapter: Path, prompts: Sequence[Prompt]
 
 
 @torch.inference_mode()
-def one_by_one(model: Any, prompts: Sequence[Prompt]) -> np.ndarray:
+def one_by_one(model: Any, prompts: Sequence[DrawnPrompt]) -> np.ndarray:
     """(n,) log-odds of a transformers model, which reads each prompt by itself."""
     model.eval()
     head = model.get_output_embeddings().weight.float()
@@ -71,7 +73,7 @@ def one_by_one(model: Any, prompts: Sequence[Prompt]) -> np.ndarray:
     return np.array(found)
 
 
-def engine_answers(engine: Engine, prompts: Sequence[Prompt], at_once: bool = True) -> np.ndarray:
+def engine_answers(engine: Engine, prompts: Sequence[DrawnPrompt], at_once: bool = True) -> np.ndarray:
     """(n,) log-odds; at_once: in one call, else one call a context."""
     asked, numbers = requests(prompts)
     calls = [asked] if at_once else [[request] for request in asked]
@@ -86,7 +88,7 @@ def engine_answers(engine: Engine, prompts: Sequence[Prompt], at_once: bool = Tr
     return found
 
 
-def process_answers(kind: str, folder: Path, dtype: str, prompts: Sequence[Prompt]) -> Served:
+def process_answers(kind: str, folder: Path, dtype: str, prompts: Sequence[DrawnPrompt]) -> ProcessAnswers:
     """kind: "vllm" or "torch". folder: the merged weights."""
     with started(kind, folder, dtype) as client:
         post = over_socket(client)
@@ -95,7 +97,7 @@ def process_answers(kind: str, folder: Path, dtype: str, prompts: Sequence[Promp
         engine = RemoteEngine(post, "beside chats", salt=lambda: "beside chats")
         with _chats(client) as replies:
             beside = engine_answers(engine, prompts, at_once=False)
-    return Served(f"{kind} server", alone, beside, len(replies) - 1, _without(replies))
+    return ProcessAnswers(f"{kind} server", alone, beside, len(replies) - 1, _without(replies))
 
 
 @contextmanager
