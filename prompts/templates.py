@@ -2,6 +2,7 @@
 
 import math
 import re
+import threading
 from collections.abc import Mapping
 from string import ascii_lowercase, ascii_uppercase
 from typing import Any
@@ -74,12 +75,19 @@ def amount(number: float) -> str:
 _END = Data(END)
 
 
+class _Placed(threading.local):
+    """What has been placed so far; each thread's own, since a server writes several requests' prompts at once."""
+
+    def __init__(self) -> None:
+        self.ids: list[tuple[int, ...]] = []
+
+
 class Templates:
-    """Renders templates to token ids through one Tokens."""
+    """Renders templates to token ids through one Tokens. Safe to call from several threads."""
 
     def __init__(self, tokens: Tokens) -> None:
         self.tokens = tokens
-        self._placed: list[tuple[int, ...]] = []
+        self._placed = _Placed()
         self._environment = ImmutableSandboxedEnvironment(
             undefined=StrictUndefined, keep_trailing_newline=True, finalize=self._finalize, autoescape=False
         )
@@ -88,7 +96,7 @@ class Templates:
 
     def ids(self, template: str, where: str, **values: Any) -> tuple[int, ...]:
         """Token ids of a rendered template; literal stretches and each placed value are pieces of their own."""
-        self._placed = []
+        self._placed.ids = []
         try:
             if template not in self._compiled:
                 self._compiled[template] = self._environment.from_string(template)
@@ -100,7 +108,7 @@ class Templates:
         out: list[int] = []
         for k, part in enumerate(MARK.split(text)):
             if k % 2:
-                out.extend(self._placed[int(part)])
+                out.extend(self._placed.ids[int(part)])
             elif part:
                 out.extend(self.tokens.literal(part))
         return tuple(out)
@@ -108,8 +116,8 @@ class Templates:
     def _finalize(self, value: Any) -> Any:
         if isinstance(value, Data):
             text = value._text
-            self._placed.append(self.tokens.literal(END) if value is _END else self.tokens.data(text))
-            return f"\x00{len(self._placed) - 1}\x00"
+            self._placed.ids.append(self.tokens.literal(END) if value is _END else self.tokens.data(text))
+            return f"\x00{len(self._placed.ids) - 1}\x00"
         if value is not None and not isinstance(value, (str, int, float)):
             raise TypeError(f"a {type(value).__name__} cannot be placed: name one of its parts")
         return "" if value is None else value

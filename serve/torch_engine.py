@@ -255,7 +255,8 @@ def _trunk(ids: Any, start: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np
 
 
 def _drawn(logits: torch.Tensor, temperature: float, top_p: float, dice: torch.Generator) -> int:
-    p, order = (logits / temperature).softmax(-1).sort(descending=True)
+    # From the best down: a very low temperature then leaves zeros and -inf, and no infinities to divide.
+    p, order = ((logits - logits.max()).double() / temperature).softmax(-1).sort(descending=True)
     p[p.cumsum(-1) - p > top_p] = 0
     return int(order[torch.multinomial(p, 1, generator=dice)])
 

@@ -22,7 +22,7 @@ class CompletionBody(BaseModel):
     stop: str | list[str] | None = None
     stream: bool = False
     stream_options: dict[str, bool] | None = None
-    seed: int | None = None
+    seed: int | None = Field(None, ge=-(2**63), lt=2**63)
     user: str | None = None
     cache_salt: str | None = (
         None  # contexts here are found by their tokens alone, and nothing of them is ever told

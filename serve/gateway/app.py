@@ -12,6 +12,7 @@ import anyio
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
 
 from genrec.errors import UserError
 from serve.child.gone import ClientGone, unless_gone
@@ -116,7 +117,7 @@ def application(gateway: Gateway, keys: Keys) -> FastAPI:
     app = FastAPI(
         title="genrec", lifespan=lifespan, docs_url=None, redoc_url=None,
         description="Recommendation by one language model: probabilities, lists, reasons; and OpenAI's routes.",
-        responses={code: {"model": schemas.ProblemReply} for code in (400, 401, 403, 413, 429, 503)},
+        responses={code: {"model": schemas.ProblemReply} for code in (400, 401, 403, 413, 429, 503, "4XX")},
     )  # fmt: skip
     limits = gateway.limits
 
@@ -138,7 +139,7 @@ def application(gateway: Gateway, keys: Keys) -> FastAPI:
     async def ready() -> Response:
         if gateway.ready:
             return JSONResponse({"status": "ready", "engine": gateway.supervisor.kind})
-        return JSONResponse({"status": "not ready"}, 503, {"Retry-After": "1"})
+        return problem(503, "not ready", "service_unavailable", headers={"Retry-After": "1"})
 
     # ---- recommendation ---------------------------------------------------------------------------------
 
@@ -198,9 +199,9 @@ def application(gateway: Gateway, keys: Keys) -> FastAPI:
 
     @app.post("/admin/swap", tags=["admin"], summary="Serve the merged weights in another folder")
     async def swap(body: schemas.SwapBody) -> dict[str, str]:
-        folder = Path(body.adapter).resolve()
         root = gateway.supervisor.folder.resolve().parent.parent
-        if not folder.is_relative_to(root) or not (folder / "config.json").is_file():
+        folder = _folder(body.adapter, root)
+        if folder is None:
             raise UserError(
                 "Not a folder of merged weights", where=body.adapter, cure=f"name one under {root}"
             )
@@ -224,6 +225,17 @@ def application(gateway: Gateway, keys: Keys) -> FastAPI:
             400, f"{where}: {first['msg']}" if where else first["msg"], "invalid_request_error", where or None
         )
 
+    @app.exception_handler(HTTPException)
+    async def refused(request: Request, error: HTTPException) -> Response:
+        """No such route, or not with this method."""
+        kind = "not_found_error" if error.status_code == 404 else "invalid_request_error"
+        return problem(error.status_code, str(error.detail), kind, headers=dict(error.headers or {}))
+
+    @app.exception_handler(Exception)
+    async def failed(request: Request, error: Exception) -> Response:
+        """A bug of ours; its traceback is logged, and told to nobody."""
+        return problem(500, "An error of the server's own; it is logged", "server_error")
+
     @app.exception_handler(Busy)
     async def busy(request: Request, error: Busy) -> Response:
         return problem(429, str(error), "rate_limit_error", headers={"Retry-After": str(error.retry_after)})
@@ -239,6 +251,15 @@ def application(gateway: Gateway, keys: Keys) -> FastAPI:
     app.include_router(routes(gateway.link, gateway.admission, control_tokens(gateway.supervisor.folder)))
     app.add_middleware(Guard, keys=keys, limits=limits)
     return app
+
+
+def _folder(named: str, root: Path) -> Path | None:
+    """The folder of weights of that name under root; None where there is none, or it is no path at all."""
+    try:
+        folder = Path(named).resolve()
+        return folder if folder.is_relative_to(root) and (folder / "config.json").is_file() else None
+    except (OSError, ValueError, RuntimeError):  # too long, a null byte, a loop of links
+        return None
 
 
 def control_tokens(folder: Path) -> list[str]:

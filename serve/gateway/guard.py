@@ -1,6 +1,7 @@
 """What every request passes before any route: its key, its scope, the size and depth of its body."""
 
 import json
+import math
 import re
 from typing import Any
 
@@ -91,7 +92,25 @@ def _wrong(body: bytes, depth: int) -> str | None:
             return f"JSON nested more than {depth} deep"
     if body:
         try:
-            json.loads(body)
+            read = json.loads(body.decode(), parse_constant=_finite, parse_float=_finite)
         except (ValueError, RecursionError):
-            return "The body is not JSON"
+            return "The body is not JSON: UTF-8, and every number finite"
+        if b"\\u" in body and _halved(read):
+            return "The body holds half a character: a \\u escape of a surrogate without its other half"
     return None
+
+
+def _finite(number: str) -> float:
+    """A number of JSON; Python would read NaN, Infinity and 1e999 too. Raises ValueError for them."""
+    if not math.isfinite(value := float(number)):
+        raise ValueError(number)
+    return value
+
+
+def _halved(read: Any) -> bool:
+    """Whether a text in it cannot be written as UTF-8."""
+    try:
+        json.dumps(read, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    return False

@@ -1,7 +1,7 @@
-"""OpenAI's routes: the engine's own server answers them; only the routes and fields listed here reach it."""
+"""OpenAI's routes: the engine's own server answers them; only the fields of openai_bodies.py reach it."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import httpx2
@@ -13,18 +13,16 @@ from serve.child.remote import EngineUnavailable
 from serve.gateway.admission import Admission
 from serve.gateway.guard import problem
 from serve.gateway.link import Link
+from serve.gateway.openai_bodies import ChatBody, EmbeddingsBody, TextBody, Writing
 
-ANY = {
-    "model", "max_tokens", "temperature", "top_p", "n", "stop", "stream", "stream_options", "seed", "presence_penalty",
-    "frequency_penalty", "logit_bias", "user",
-}  # fmt: skip
-FIELDS: Mapping[str, set[str]] = {
-    "/v1/chat/completions": ANY | {"messages", "logprobs", "top_logprobs", "max_completion_tokens",
-                                   "response_format"},
-    "/v1/completions": ANY | {"prompt", "logprobs", "echo", "best_of", "suffix"},
-    "/v1/embeddings": {"model", "input", "encoding_format", "dimensions", "user"},
-}  # fmt: skip
+PROMPTS = ("messages", "prompt", "suffix", "input")  # fields that the model reads
 DEFAULT_TOKENS = 256  # counted for a request that does not say how many it wants
+
+# As FastAPI describes a route's replies.
+WRITTEN: dict[int | str, dict[str, Any]] = {
+    200: {"description": "As OpenAI's; events where `stream` is true",
+          "content": {"application/json": {}, "text/event-stream": {}}},
+}  # fmt: skip
 
 
 def routes(link: Callable[[], Link], admission: Admission, control: Sequence[str]) -> APIRouter:
@@ -39,30 +37,39 @@ def routes(link: Callable[[], Link], admission: Admission, control: Sequence[str
             raise EngineUnavailable("the engine went away") from error
         return Response(reply.content, reply.status_code, media_type="application/json")
 
-    async def proxied(request: Request) -> Response:
+    async def proxied(request: Request, asked: Writing | EmbeddingsBody) -> Response:
         path = request.url.path
-        asked = await request.json()
-        if not isinstance(asked, dict):
-            return problem(400, "The body is not a JSON object", "invalid_request_error")
-        if odd := sorted(set(asked) - FIELDS[path]):
-            what = f"Unknown field {odd[0]!r}; {path} takes {', '.join(sorted(FIELDS[path]))}"
-            return problem(400, what, "invalid_request_error", param=odd[0])
-        body = inert(asked, control)
-        if path != "/v1/embeddings":
+        fields = asked.model_dump(exclude_unset=True)
+        body = {
+            name: inert(value, control) if name in PROMPTS else value
+            for name, value in fields.items()
+            if value is not None
+        }
+        tokens = len(json.dumps(body)) // 3
+        if isinstance(asked, Writing):
             body["cache_salt"] = request.state.key.salt
-        wanted = asked.get("max_tokens") or asked.get("max_completion_tokens") or DEFAULT_TOKENS
-        tokens = len(json.dumps(asked)) // 3 + (wanted if isinstance(wanted, int) else DEFAULT_TOKENS)
-        if body.get("stream"):
-            return await streamed(link(), path, body, admission, tokens)
+            tokens += asked.texts * (DEFAULT_TOKENS if asked.wanted is None else asked.wanted)
+            if asked.stream:
+                return await streamed(link(), path, body, admission, tokens)
         async with admission.admitted(tokens):
             engine = link()
             status, content = await unless_gone(request, lambda: engine.post(path, json.dumps(body).encode()))
-            return Response(content, status, media_type="application/json")
+        if status >= 400 and not _has_error(content):
+            return problem(status, content.decode(errors="replace")[:200], "engine_error")
+        return Response(content, status, media_type="application/json")
 
-    for path in FIELDS:
-        router.add_api_route(
-            path, proxied, methods=["POST"], summary=f"As OpenAI's {path}", openapi_extra=_body(path)
-        )
+    @router.post("/v1/chat/completions", summary="As OpenAI's chat completions", responses=WRITTEN)
+    async def chat(body: ChatBody, request: Request) -> Response:
+        return await proxied(request, body)
+
+    @router.post("/v1/completions", summary="As OpenAI's completions", responses=WRITTEN)
+    async def text(body: TextBody, request: Request) -> Response:
+        return await proxied(request, body)
+
+    @router.post("/v1/embeddings", summary="As OpenAI's embeddings")
+    async def embeddings(body: EmbeddingsBody, request: Request) -> Response:
+        return await proxied(request, body)
+
     return router
 
 
@@ -119,14 +126,9 @@ def inert(value: Any, control: Sequence[str]) -> Any:
     return value
 
 
-def _body(path: str) -> dict[str, Any]:
-    examples = {
-        "/v1/chat/completions": {
-            "model": "genrec",
-            "messages": [{"role": "user", "content": "Name three films."}],
-        },
-        "/v1/completions": {"model": "genrec", "prompt": "Films like Fargo:", "max_tokens": 16},
-        "/v1/embeddings": {"model": "genrec", "input": ["Fargo"]},
-    }
-    schema = {"type": "object", "required": ["model"], "example": examples[path]}
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+def _has_error(content: bytes) -> bool:
+    """Whether an engine's refusal has OpenAI's shape already."""
+    try:
+        return isinstance(json.loads(content).get("error"), dict)
+    except (ValueError, AttributeError):
+        return False

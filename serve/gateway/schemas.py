@@ -12,6 +12,7 @@ class Body(BaseModel):
 
 
 Id = Annotated[str, Field(min_length=1, max_length=256)]
+Weight = Annotated[float, Field(ge=-1e6, le=1e6)]  # so that no sum of them is infinite
 
 
 class HistoryEvent(Body):
@@ -86,10 +87,10 @@ class RecommendBody(About):
         "every item's, or those that followed on what she touched",
     )
     candidates: int = Field(50, ge=1, description="retrieved before they are scored")
-    weights: dict[str, float] | None = Field(
+    weights: dict[str, Weight] | None = Field(
         None, description="of tasks' probabilities in the score; the first task about an item where left out"
     )
-    columns: dict[str, float] = Field(
+    columns: dict[str, Weight] = Field(
         {}, description="of number columns of the items, each scaled to 0..1 over the candidates"
     )
     diversify: float = Field(
@@ -101,7 +102,7 @@ class RecommendBody(About):
         "never", description="whether items she has touched may come again"
     )
     deadline_ms: int | None = Field(
-        None, ge=1, description="after it the reply falls back: first to a search that is not exact, or to followers "
+        None, ge=1, le=86_400_000, description="after it the reply falls back: first to a search that is not exact, or to followers "
         "where nothing was found in time, then to an order by the stated statistic, and says so",
     )  # fmt: skip
 
@@ -193,7 +194,7 @@ class Problem(BaseModel):
     message: str
     type: str
     param: str | None = None
-    code: str | None = None
+    code: str | int | None = None
 
 
 class ProblemReply(BaseModel):

@@ -1,0 +1,91 @@
+"""Bodies of OpenAI's routes: the fields that reach the engine, within bounds that hold for any engine.
+
+What an engine cannot do of it (the torch engine has no penalties), it refuses itself.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from serve.gateway.schemas import Body
+
+Count = Annotated[int, Field(ge=0, le=1_000_000)]
+TokenId = Annotated[int, Field(ge=0, lt=2**31)]
+Stop = Annotated[str, Field(min_length=1)]
+Texts = str | list[str] | list[TokenId] | list[list[TokenId]]
+
+
+class Writing(Body):
+    model: str
+    max_tokens: Count | None = None
+    temperature: float | None = Field(None, ge=0, le=2)
+    top_p: float | None = Field(None, gt=0, le=1)
+    n: int | None = Field(None, ge=1, le=16)
+    stop: Stop | list[Stop] | None = None
+    stream: bool | None = None
+    stream_options: dict[str, bool] | None = None
+    seed: int | None = Field(None, ge=-(2**63), lt=2**63)
+    presence_penalty: float | None = Field(None, ge=-2, le=2)
+    frequency_penalty: float | None = Field(None, ge=-2, le=2)
+    logit_bias: dict[str, float] | None = None
+    user: str | None = None
+
+    @property
+    def wanted(self) -> int | None:
+        """Tokens of one choice; None where the request does not say."""
+        return self.max_tokens
+
+    @property
+    def texts(self) -> int:
+        """How many are written."""
+        return self.n or 1
+
+
+class ChatBody(Writing):
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"model": "genrec", "messages": [{"role": "user", "content": "Name three films."}]},
+            ]
+        },
+    )
+    messages: list[dict[str, Any]] = Field(min_length=1)
+    logprobs: bool | None = None
+    top_logprobs: int | None = Field(None, ge=0, le=20)
+    max_completion_tokens: Count | None = None
+    response_format: dict[str, Any] | None = None
+
+    @property
+    def wanted(self) -> int | None:
+        return self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
+
+
+class TextBody(Writing):
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"model": "genrec", "prompt": "Films like Fargo:", "max_tokens": 16}]
+        },
+    )
+    prompt: Texts
+    logprobs: int | None = Field(None, ge=0, le=20)
+    echo: bool | None = None
+    best_of: int | None = Field(None, ge=1, le=16)
+    suffix: str | None = None
+
+    @property
+    def texts(self) -> int:
+        several = isinstance(self.prompt, list) and self.prompt and not isinstance(self.prompt[0], int)
+        return max(self.n or 1, self.best_of or 1) * (len(self.prompt) if several else 1)
+
+
+class EmbeddingsBody(Body):
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"model": "genrec", "input": ["Fargo"]}]}
+    )
+    model: str
+    input: Texts
+    encoding_format: Literal["float", "base64"] | None = None
+    dimensions: int | None = Field(None, ge=1, le=1_000_000)
+    user: str | None = None
