@@ -12,6 +12,7 @@ MICROSECONDS = {
     "w": 604_800_000_000,
 }
 DAY = MICROSECONDS["d"]
+LONGEST = 36_525 * DAY
 
 
 def microseconds(text: str, where: str = "") -> int:
@@ -23,4 +24,9 @@ def microseconds(text: str, where: str = "") -> int:
     if not match:
         cure = 'write a number and s, m, h, d or w, like "30m"'
         raise UserError(f"Not a span of time: {text!r}", where=where, cure=cure)
-    return round(float(match[1]) * MICROSECONDS[match[2]])
+    span = float(match[1]) * MICROSECONDS[match[2]]
+    if span > LONGEST:  # a moment and a few spans must fit 64 bits
+        raise UserError(
+            f"More than a hundred years: {text!r}", where=where, cure="write a shorter span of time"
+        )
+    return round(span)

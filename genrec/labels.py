@@ -16,17 +16,8 @@ from genrec.durations import DAY, microseconds
 from genrec.errors import UserError
 from genrec.tasks import Task
 
-ORDER = [
-    "ts",
-    "user_id",
-    "item_id",
-    "event",
-    "event_id",
-    "request_id",
-    "position",
-    "value",
-    "weight",
-]  # every column
+# Every column.
+ORDER = ["ts", "user_id", "item_id", "event", "event_id", "request_id", "position", "value", "weight"]
 EXAMPLE_COLUMNS = [
     "task", "user_id", "item_id", "ts", "label", "known_at", "weight", "horizon_days", "gap_days", "hint", "impression",
 ]  # fmt: skip
@@ -54,13 +45,13 @@ def impressions(frame: pd.DataFrame, tasks: Mapping[str, Task]) -> pd.DataFrame:
     first = shown.groupby(["user_id", "request_id"], sort=False).ts.transform("min")
     shown["asked"] = np.where(shown.request_id == "", shown.ts, first)
     shown["position_in_log"] = np.arange(len(shown))
-    click_rule = tasks["click"].label if "click" in tasks else {"event": "click", "within": "0s"}
+    click_rule = _followed(tasks, "click")
     within = microseconds(click_rule["within"], "task click, label.within")
     clicks = _attributed(frame, click_rule["event"], shown, "ts", within)
     shown["click_ts"] = clicks
     shown["click"] = (clicks >= 0).astype(int)
     shown["click_known_at"] = shown.ts + within
-    rule = tasks["convert"].label if "convert" in tasks else {"event": "convert", "within": "0s"}
+    rule = _followed(tasks, "convert")
     window = microseconds(rule["within"], "task convert, label.within")
     clicked = shown[shown.click == 1]
     converts = _attributed(frame, rule["event"], clicked, "click_ts", window)
@@ -69,6 +60,12 @@ def impressions(frame: pd.DataFrame, tasks: Mapping[str, Task]) -> pd.DataFrame:
     shown["convert"] = (shown.convert_ts >= 0).astype(int)
     shown["convert_known_at"] = np.where(shown.click == 1, clicks, shown.click_known_at) + window
     return shown
+
+
+def _followed(tasks: Mapping[str, Task], name: str) -> Mapping[str, Any]:
+    """The label of that task; where it is none of an event within a window, that event at the same moment."""
+    label = tasks[name].label if name in tasks else {}
+    return label if {"event", "within"} <= set(label) else {"event": name, "within": "0s"}
 
 
 def known_together(shown: pd.DataFrame) -> pd.Series:
@@ -82,7 +79,7 @@ def uncredited(frame: pd.DataFrame, tasks: Mapping[str, Task]) -> dict[str, int]
     lost = {}
     for name, targets, at in (("click", shown, "ts"), ("convert", shown[shown.click == 1], "click_ts")):
         if name in tasks:
-            rule = tasks[name].label
+            rule = _followed(tasks, name)
             within = microseconds(rule["within"], f"task {name}, label.within")
             happened = int((frame.event == rule["event"]).sum())
             lost[str(rule["event"])] = happened - len(_credited(frame, rule["event"], targets, at, within))
@@ -269,7 +266,7 @@ def _cutoffs(task: Task, frame: pd.DataFrame) -> pd.DataFrame:
     share = acts.user_id.map({u: hash_share(u) for u in acts.user_id.unique()})
     parts = []
     for number, cutoff in enumerate(task.label["cutoffs"]):
-        at = int(pd.Timestamp(str(cutoff["at"]), tz="UTC").value // 1000) + DAY  # the end of that day
+        at = _day_end(cutoff["at"], f"task {task.name}, label.cutoffs[{number}].at")
         gap = microseconds(cutoff.get("gap", "0s"), f"task {task.name}, label.cutoffs[{number}].gap")
         horizon = microseconds(cutoff["horizon"], f"task {task.name}, label.cutoffs[{number}].horizon")
         low, high = cutoff.get("users", (0.0, 1.0))
@@ -286,6 +283,16 @@ def _cutoffs(task: Task, frame: pd.DataFrame) -> pd.DataFrame:
             )
         )  # fmt: skip
     return pd.concat(parts, ignore_index=True)
+
+
+def _day_end(day: Any, where: str) -> int:
+    try:
+        start = pd.Timestamp(str(day), tz="UTC")
+    except (ValueError, OverflowError):
+        start = pd.NaT
+    if pd.isna(start) or not 1970 <= start.year <= 2200:
+        raise UserError(f"Not a day of 1970 to 2200: {day!r}", where=where, cure="write it like 2024-05-31")
+    return int(start.value // 1000) + DAY
 
 
 def hash_share(user_id: str) -> float:

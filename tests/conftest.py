@@ -1,10 +1,25 @@
 """What every test runs under: no model hub, and no test that fails because the machine was busy."""
 
 import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from gateway_fixtures import Server
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when a library is first imported
 os.environ["TQDM_DISABLE"] = "1"
 settings.register_profile("genrec", deadline=None)
 settings.load_profile("genrec")
+
+
+@pytest.fixture(scope="session")
+def torch_server(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Server]":
+    """One for every file that only asks; its folder is `place`."""
+    from gateway_fixtures import place_with_an_adapter, running
+
+    with running(place_with_an_adapter(tmp_path_factory.mktemp("served")), "torch") as found:
+        yield found

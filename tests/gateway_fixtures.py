@@ -37,6 +37,7 @@ class Server:
     process: "subprocess.Popen[str]"
     url: str
     key: str
+    place: Path
 
     def client(self, key: str | None = None, **options: object) -> httpx2.Client:
         headers = {"Authorization": f"Bearer {key or self.key}"}
@@ -72,7 +73,7 @@ def running(place: Path, engine: str, *options: str) -> Iterator[Server]:
         cwd=place, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )  # fmt: skip
     try:
-        server = Server(process, f"http://127.0.0.1:{port}", key)
+        server = Server(process, f"http://127.0.0.1:{port}", key, place)
         server.wait_until_ready()
         yield server
     finally:

@@ -174,7 +174,7 @@ def test_columns_weigh_and_categories_spread(client: httpx2.Client, served: Serv
 
 def test_a_deadline_is_answered_with_a_stated_fallback(client: httpx2.Client) -> None:
     reply = client.post("/v1/recommend", json={"user": "1", "k": 3, "deadline_ms": 1}).json()
-    assert reply["fallback"] == "not scored"
+    assert reply["fallback"] in ("followers", "not scored")  # whichever of its steps the millisecond ended in
     assert not reply["exact"]
 
 
@@ -218,7 +218,11 @@ def test_an_explanation_is_what_leaving_the_line_out_changes(client: httpx2.Clie
         ("/v1/recommend", {"user": "0", "weights": {"joy": 1}}, "no task 'joy'"),
         ("/v1/rerank", {"query": "0", "documents": [{"title": "x"}]}, "no text"),
         ("/v1/explain", {"user": "0", "item": "1", "task": "return"}, "no task 'return'"),
-        ("/v1/chat/completions", {"model": "genrec", "messages": [], "cache_salt": "x"}, "cache_salt"),
+        (
+            "/v1/chat/completions",
+            {"model": "genrec", "messages": [{"role": "user", "content": "?"}], "cache_salt": "x"},
+            "cache_salt",
+        ),  # fmt: skip
     ],
 )
 def test_a_mistake_is_named_in_openais_shape(

@@ -15,7 +15,7 @@ Stop = Annotated[str, Field(min_length=1)]
 Texts = str | list[str] | list[TokenId] | list[list[TokenId]]
 
 
-class Writing(Body):
+class WrittenBody(Body):
     model: str
     max_tokens: Count | None = None
     temperature: float | None = Field(None, ge=0, le=2)
@@ -41,7 +41,7 @@ class Writing(Body):
         return self.n or 1
 
 
-class ChatBody(Writing):
+class ChatBody(WrittenBody):
     model_config = ConfigDict(
         extra="forbid",
         json_schema_extra={
@@ -61,7 +61,7 @@ class ChatBody(Writing):
         return self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
 
 
-class TextBody(Writing):
+class TextBody(WrittenBody):
     model_config = ConfigDict(
         extra="forbid",
         json_schema_extra={
@@ -80,7 +80,7 @@ class TextBody(Writing):
         return max(self.n or 1, self.best_of or 1) * (len(self.prompt) if several else 1)
 
 
-class EmbeddingsBody(Body):
+class EmbeddedBody(Body):
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"model": "genrec", "input": ["Fargo"]}]}
     )

@@ -13,7 +13,7 @@ from serve.child.remote import EngineUnavailable
 from serve.gateway.admission import Admission
 from serve.gateway.guard import problem
 from serve.gateway.link import Link
-from serve.gateway.openai_bodies import ChatBody, EmbeddingsBody, TextBody, Writing
+from serve.gateway.openai_bodies import ChatBody, EmbeddedBody, TextBody, WrittenBody
 
 PROMPTS = ("messages", "prompt", "suffix", "input")  # fields that the model reads
 DEFAULT_TOKENS = 256  # counted for a request that does not say how many it wants
@@ -37,7 +37,7 @@ def routes(link: Callable[[], Link], admission: Admission, control: Sequence[str
             raise EngineUnavailable("the engine went away") from error
         return Response(reply.content, reply.status_code, media_type="application/json")
 
-    async def proxied(request: Request, asked: Writing | EmbeddingsBody) -> Response:
+    async def proxied(request: Request, asked: WrittenBody | EmbeddedBody) -> Response:
         path = request.url.path
         fields = asked.model_dump(exclude_unset=True)
         body = {
@@ -46,7 +46,7 @@ def routes(link: Callable[[], Link], admission: Admission, control: Sequence[str
             if value is not None
         }
         tokens = len(json.dumps(body)) // 3
-        if isinstance(asked, Writing):
+        if isinstance(asked, WrittenBody):
             body["cache_salt"] = request.state.key.salt
             tokens += asked.texts * (DEFAULT_TOKENS if asked.wanted is None else asked.wanted)
             if asked.stream:
@@ -67,7 +67,7 @@ def routes(link: Callable[[], Link], admission: Admission, control: Sequence[str
         return await proxied(request, body)
 
     @router.post("/v1/embeddings", summary="As OpenAI's embeddings")
-    async def embeddings(body: EmbeddingsBody, request: Request) -> Response:
+    async def embeddings(body: EmbeddedBody, request: Request) -> Response:
         return await proxied(request, body)
 
     return router

@@ -102,8 +102,9 @@ class RecommendBody(About):
         "never", description="whether items she has touched may come again"
     )
     deadline_ms: int | None = Field(
-        None, ge=1, le=86_400_000, description="after it the reply falls back: first to a search that is not exact, or to followers "
-        "where nothing was found in time, then to an order by the stated statistic, and says so",
+        None, ge=1, le=86_400_000,
+        description="after it the reply falls back: first to a search that is not exact, or to followers where nothing "
+        "was found in time, then to an order by the stated statistic, and says so",
     )  # fmt: skip
 
 

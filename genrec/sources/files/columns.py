@@ -89,6 +89,8 @@ class Reader:
         kind = array.type
         if pa.types.is_large_string(kind) or pa.types.is_integer(kind) or pa.types.is_string_view(kind):
             array = array.cast(pa.string())
+        if array.null_count == len(array):
+            array = pa.nulls(len(array), pa.string())  # of whatever type it was that holds nothing
         if not pa.types.is_string(array.type):
             cure = "write it as text or whole numbers" + (
                 " (an empty cell makes whole numbers decimal)" if pa.types.is_floating(kind) else ""
@@ -201,6 +203,8 @@ class Reader:
             return array.cast(pa.list_(pa.string()))
         if pa.types.is_list(kind) and pa.types.is_null(kind.value_type):
             return array.cast(pa.list_(pa.string()))
+        if array.null_count == len(array):
+            return pa.nulls(len(array), pa.string())
         self.refuse(_filled(array), ours, f"{ours} is {kind}", "write text, numbers or lists of text", array)
         return None
 
