@@ -17,6 +17,7 @@ from serve.bench.clients import Sent, counted
 from serve.bench.command import bench
 from serve.bench.limit import candidates_a_second, parameters
 from serve.bench.race import Answered, Turn, summary, turns
+from serve.bench.run import drop_the_broken_round
 from serve.bench.workload import Cell, Workload
 
 FASTEST = "generative-scoring-best"
@@ -116,6 +117,15 @@ def test_all_are_cold_before_any_is_warm_and_another_begins_each_round() -> None
     order = [(turn.contestant, turn.kind) for n in (0, 1) for turn in turns(n, ["a", "b"], ask)]
     assert order == [("a", "cold"), ("b", "cold"), ("a", "warm"), ("b", "warm"),
                      ("b", "cold"), ("a", "cold"), ("b", "warm"), ("a", "warm")]  # fmt: skip
+
+
+def test_ctrl_c_keeps_the_rounds_that_were_whole() -> None:
+    a_round = list(turns(0, ["a", "b"], lambda *_: Answered(1.0, np.array([0.5]))))
+    found = [[*a_round, *a_round[:3]], a_round[:2]]
+    drop_the_broken_round(found, len(a_round))
+    assert found == [a_round, []]
+    with pytest.raises(KeyboardInterrupt):
+        drop_the_broken_round([a_round[:3]], len(a_round))
 
 
 def test_ratios_are_of_the_same_round() -> None:

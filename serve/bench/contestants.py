@@ -4,6 +4,7 @@ Each has a process to itself, so that one's threads and memory are not another's
 engine around its `score`, the route around the HTTP request over a Unix socket.
 """
 
+import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -20,6 +21,7 @@ from serve.bench.processes import VLLM_DEFAULTS, child, vllm_defaults
 from serve.bench.race import Answered
 from serve.engine import Engine, Request
 
+IGNORED = (signal.SIGINT, signal.SIG_IGN)  # a terminal sends Ctrl-C to every process of a command
 ROUTE = "/generative_scoring"  # of vLLM 0.32: one request of its engine for each item
 DEFAULTS, BEST = "generative-scoring", "generative-scoring-best"
 ABOUT = {
@@ -40,9 +42,7 @@ def about(names: list[str], eager: bool) -> dict[str, str]:
     """What each of them is, as it is run here."""
     found = {name: ABOUT[name] for name in names}
     if eager and DEFAULTS in found:
-        found[DEFAULTS] = found[DEFAULTS].replace(
-            "compiled", "not compiled (enforce_eager, else its defaults)"
-        )
+        found[DEFAULTS] = found[DEFAULTS].replace("compiled", "but with enforce_eager")
     return found
 
 
@@ -64,11 +64,12 @@ def opened(
     """Starts them one after another, and ends them. place: private, for the sockets. starting: hears of it."""
     with ExitStack() as stack:
         found: dict[str, Contestant] = {}
+        stack.callback(signal.signal, signal.SIGINT, signal.getsignal(signal.SIGINT))  # afterwards, as it was
         for name in names:
             starting(f"starting {name}")
             if name in ("torch", "vllm"):
                 # A fresh process, not a copy of this one: its libraries' threads do not survive a fork.
-                pool = ProcessPoolExecutor(1, get_context("spawn"))
+                pool = ProcessPoolExecutor(1, get_context("spawn"), signal.signal, IGNORED)
                 stack.callback(pool.shutdown)
                 found[name] = InProcess(pool, name, str(folder), dtype)
             else:
@@ -81,6 +82,7 @@ def opened(
                 client = stack.enter_context(server)
                 found[name] = Route(client)
         yield found
+        signal.signal(*IGNORED)  # what was raced is not to be lost to a Ctrl-C while servers are closed
 
 
 # ---- in process ---------------------------------------------------------------------------------------------

@@ -108,7 +108,7 @@ def _raced(
                     mine.append(turn)
                     bar.update()
     except KeyboardInterrupt:
-        _drop_the_broken_round(found, len(KINDS) * len(names))
+        drop_the_broken_round(found, len(KINDS) * len(names))
     baselines = [name for name in (*ROUTES, people.DIRECT) if name in names] or names[:1]
     cells = [
         {"candidates": course.candidates, **course.tokens} | summary(mine, course.candidates, baselines)
@@ -118,7 +118,7 @@ def _raced(
     return found, cells
 
 
-def _drop_the_broken_round(found: list[list[Turn]], turns_a_round: int) -> None:
+def drop_the_broken_round(found: list[list[Turn]], turns_a_round: int) -> None:
     """Raises KeyboardInterrupt again where no round is whole."""
     for mine in found:
         del mine[len(mine) // turns_a_round * turns_a_round :]
