@@ -222,7 +222,7 @@ def test_an_explanation_is_what_leaving_the_line_out_changes(client: httpx2.Clie
             "/v1/chat/completions",
             {"model": "genrec", "messages": [{"role": "user", "content": "?"}], "cache_salt": "x"},
             "cache_salt",
-        ),  # fmt: skip
+        ),
     ],
 )
 def test_a_mistake_is_named_in_openais_shape(

@@ -28,7 +28,7 @@ CHECKS = [
 PATHS = ("/v1/predict", "/v1/recommend", "/v1/explain", "/v1/rerank", "/v2/rerank", "/v1/chat/completions",
          "/v1/completions", "/v1/embeddings", "/admin/swap", "/v1/models", "/health", "/ready")  # fmt: skip
 BODIES = (schemas.PredictBody, schemas.RecommendBody, schemas.RerankBody, schemas.ExplainBody, schemas.SwapBody,
-          openai_bodies.ChatBody, openai_bodies.TextBody, openai_bodies.EmbeddingsBody)  # fmt: skip
+          openai_bodies.ChatBody, openai_bodies.TextBody, openai_bodies.EmbeddedBody)  # fmt: skip
 FEW = settings(
     max_examples=6, derandomize=True, deadline=None, database=None, phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
