@@ -11,7 +11,7 @@ from training_fixtures import save_tiny_model, tiny_shop
 from finetune.recipe import Recipe
 from finetune.run import train
 from genrec.cli import main
-from genrec.dataset import Prepared, prepare
+from genrec.dataset import FORMAT, Prepared, prepare
 from genrec.reading import Loaded
 
 RECIPE = """
@@ -113,7 +113,7 @@ def test_the_place_is_sound(place: Path) -> None:
         (f"{ADAPTER}/adapter_config.json", "{}", "peft_type is missing"),
         (f"{ADAPTER}/adapter_config.json", "gone", "no adapter_config.json"),
         (f"{DATA}/prepared.json", "cut", "prepared.json is damaged"),
-        (f"{DATA}/prepared.json", '{"format": 4}', "train_end is missing"),
+        (f"{DATA}/prepared.json", f'{{"format": {FORMAT}}}', "train_end is missing"),
         (f"{DATA}/prepared.json", '{"format": 1}', "of another version"),
         (f"{DATA}/prepared.json", "gone", "No prepared data set"),
         (f"{DATA}/reading.yaml", "name: [", "reading.yaml is damaged"),
