@@ -23,7 +23,7 @@ from small_logs import (
 )
 
 from genrec.errors import UserError
-from genrec.labels import sessions
+from genrec.labels import _day_end, sessions
 from genrec.lines import lines
 from genrec.tasks import Task
 
@@ -304,3 +304,11 @@ def test_without_impressions_conversions_are_the_lines() -> None:
     log = [row("u", None, 3, "convert", value=9.5), row("u", None, 1, "convert"), row("u", None, 2, "visit")]
     assert written(log) == [["purchase", "", 1, 1, 1], ["purchase", "", 3, 1, 1]]
     assert written([row("u", None, 2, "visit")]) == []
+
+
+def test_a_cut_off_is_the_end_of_its_day() -> None:
+    midnight = 875_664_000_000_000  # 1997-10-01 00:00 UTC, in microseconds
+    assert _day_end("1997-09-30", "here") == midnight
+    for odd in ("soon", "9999-12-31", None):
+        with pytest.raises(UserError, match="Not a day"):
+            _day_end(odd, "here")
