@@ -260,3 +260,16 @@ def test_any_log_under_any_rules(rows: list[dict[str, Any]], rules: list[tuple[s
     ):
         del tasks["convert"]
     derived(pa.Table.from_pylist(rows, schema=EVENTS), tasks)
+
+
+def test_a_time_is_no_number_also_where_no_calendar_has_it(tmp_path: Path) -> None:
+    for seconds in (1_700_000_000, 769_000_000_000):  # in 2023, and in the year 26338
+        columns = {name: pa.array([value]) for name, value in GOOD.items()}
+        columns |= {
+            "ts": pa.array([datetime(2024, 5, 31, tzinfo=UTC)]),
+            "weight": pa.array([seconds], pa.timestamp("s")),
+        }
+        pq.write_table(pa.table(columns), tmp_path / "events.parquet")
+        (tmp_path / "items.jsonl").write_bytes(ITEMS)
+        with pytest.raises(UserError, match="weight is not a number"):
+            load(tmp_path)

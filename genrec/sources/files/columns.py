@@ -64,11 +64,7 @@ class Reader:
     ) -> None:
         """One refusal for all rows where `bad` is true; it shows the first one and up to three values."""
         rows = np.flatnonzero(bad)
-        shown = (
-            tuple(dict.fromkeys(repr(values[int(r)].as_py())[:60] for r in rows[:3]))
-            if values is not None
-            else ()
-        )
+        shown = tuple(dict.fromkeys(_shown(values[int(r)]) for r in rows[:3])) if values is not None else ()
         where = self.sheet.where(int(rows[0]), self.column(ours).source)
         self.findings.refuse(what, where, cure, len(rows), shown)
 
@@ -230,9 +226,18 @@ def _iso(texts: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     return micro, bad | texts.str.fullmatch(r"[\d.]{9,}").to_numpy()
 
 
+def _shown(value: pa.Scalar) -> str:
+    """For a message; a time that no calendar of Python's has is told as the number that the file holds."""
+    try:
+        return repr(value.as_py())[:60]
+    except (OverflowError, ValueError):
+        return f"{value.type} {value.value}"
+
+
 def _floats(array: pa.Array) -> np.ndarray:
-    """float64, NaN where it is null or no number. True and false are no numbers."""
-    if pa.types.is_boolean(array.type) or pa.types.is_nested(array.type):
+    """float64, NaN where it is null or no number. True and false, dates and times are no numbers."""
+    kind = array.type
+    if pa.types.is_boolean(kind) or pa.types.is_nested(kind) or pa.types.is_temporal(kind):
         return np.full(len(array), np.nan)
     values = array.to_pandas()
     return np.asarray(pd.to_numeric(values, errors="coerce"), dtype=np.float64)
