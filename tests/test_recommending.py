@@ -1,5 +1,6 @@
 """Where candidates come from and what explanations are worth: the server and the adapter in process, by brute force."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from prompts.adapter import AdapterCard
 from prompts.attention import NAME
 from prompts.language_model import BUILT_IN, load_model, load_tokenizer
 from serve.gateway import explain, schemas, work
+from serve.search import Found
 from serve.served import Served, newest_adapter, served
 from serve.torch_engine import TorchEngine, load
 
@@ -146,6 +148,13 @@ def test_what_is_not_found_in_time_is_followers_and_says_so(
     found = work.recommend(who, "genrec", asked(retrieve=retrieve, deadline_ms=3_600_000))
     assert (found.fallback, found.exact, found.gap) == ("followers", False, None)
     assert found.items == followers.items
+    listed_at_once = work._followed
+
+    def too_late(who: work.Person, gone: set[str]) -> Found:
+        time.sleep(0.002)
+        return listed_at_once(who, gone)
+
+    monkeypatch.setattr(work, "_followed", too_late)
     late = work.recommend(who, "genrec", asked(retrieve=retrieve, deadline_ms=1))
     assert (late.fallback, late.exact) == ("not scored", False)
 
