@@ -35,7 +35,7 @@ class Options:
     """rows: test examples sampled per task (None: all); list_rows: those of the next item, which cost a catalog search
     each. regime: of the statistics, "" for the adapter's own. protocol: that the data must be split by. predictions:
     files of other models. ask: measure wordings kept out of training. quick: small searches for the baselines. engine:
-    a kind of serve.engines."""
+    a kind of serve.engines. repeats: of the bootstrap."""
 
     tasks: tuple[str, ...] = ()
     rows: int | None = None
@@ -50,6 +50,7 @@ class Options:
     quick: bool = False
     engine: str = "auto"
     seed: int = 0
+    repeats: int = 1000
 
 
 def evaluate(adapter: Path, data: Prepared, options: Options, out: Path) -> list[dict[str, Any]]:
@@ -76,7 +77,7 @@ def evaluate(adapter: Path, data: Prepared, options: Options, out: Path) -> list
     for task in tasks:
         done = _task(task, [*contestants, *those_for(task, files, data)], data, options, store)
         for evaluation in done[1:]:
-            pairs = harness.compare(done[0].answers, evaluation.answers)
+            pairs = harness.compare(done[0].answers, evaluation.answers, options.repeats, options.seed)
             done[0].result["paired"] += [{"against": evaluation.result["model"], **pair} for pair in pairs]
         if options.regime == served.card.regime:
             fitted = {name: line.to_json() for name, line in done[0].lines.items()}
@@ -124,7 +125,10 @@ def _task(
     """Ours first, then the others; a baseline is fitted here, and forgotten."""
     kind = "item" if task != CTCVR and data.tasks[task].kind == "item" else "binary"
     sample = options.list_rows if kind == "item" else options.rows
-    ask = Ask(task, regime=options.regime, rows=sample, valid_rows=options.rows, seed=options.seed)
+    ask = Ask(
+        task, regime=options.regime, rows=sample, valid_rows=options.rows, seed=options.seed,
+        repeats=options.repeats,
+    )  # fmt: skip
     makers = lineup(data, task, options.seed, options.quick) if options.baselines else []
     done = []
     for maker in [*[lambda c=c: c for c in contestants], *makers]:

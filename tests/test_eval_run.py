@@ -47,7 +47,7 @@ def served(place: Path, data: Prepared) -> Served:
 def evaluated(place: Path, data: Prepared) -> Path:
     """eval/ beside the adapter, after `genrec eval` on a sample."""
     adapter = newest_adapter(place / "runs")
-    options = Options(rows=150, list_rows=10, without_stats=True, quick=True)
+    options = Options(rows=150, list_rows=10, without_stats=True, quick=True, repeats=100)
     evaluate(adapter, data, options, adapter.parent / "eval")
     return adapter.parent / "eval"
 
