@@ -89,6 +89,10 @@ def test_a_gateway_is_asked_by_many_clients_and_loses_nothing(tmp_path: Path) ->
     assert set(cell["cold"]["contestants"]) == {"direct", "gateway"}
     assert behind["warm_predict"]["p50_ms"] > 0
     assert [row["clients"] for row in behind["clients"]] == [1, 4]
+    burst = behind["burst"]
+    assert burst["requests"] == burst["answered"] + burst["refused_429"]
+    assert burst["answered"] >= burst["fit_at_once"] > 0
+    assert 0 < burst["refused"]["p50_ms"] <= burst["refused"]["most_ms"]
     for row in behind["clients"]:
         assert row["replies"] == row["answered"] == row["requests"] == 9
         assert row["p50_ms"] <= row["p95_ms"] <= row["p99_ms"]

@@ -324,29 +324,36 @@ def test_nothing_that_was_accepted_is_lost_when_the_server_is_told_to_end(place:
 
 
 def test_a_burst_is_admitted_up_to_the_cap_and_the_rest_refused_at_once(place: Path) -> None:
-    with running(place, "torch", "--waiting-tokens", "2000") as server, server.client() as client:
-        items = list(map(str, range(30)))
-        cost = 2 * 12 * len(items)  # the context is new only the first time
-        body = {"user": "0", "items": items}
-        client.post("/v1/predict", json=body)
-        replies: list[tuple[int, float]] = []
+    cap, cost, sent = 9_000, 2 * 12 * 10, 200
+    admitted = cap // cost  # 37: more than the gateway has threads
+    with running(place, "torch", "--waiting-tokens", str(cap)) as server, server.client() as client:
+        body = {"user": "0", "items": list(map(str, range(10)))}
+        assert client.post("/v1/predict", json=body).status_code == 200  # its context is new only once
+        (engine,) = server.children()
+        os.kill(engine, signal.SIGSTOP)  # nothing that is admitted can end before the rest is refused
+        answered, refused = list[int](), list[int]()
+        all_refused = threading.Event()
 
         def ask() -> None:
             with server.client() as own:
-                started = time.perf_counter()
                 reply = own.post("/v1/predict", json=body)
-                replies.append((reply.status_code, time.perf_counter() - started))
-                if reply.status_code == 429:
-                    assert int(reply.headers["retry-after"]) >= 1
+            (refused if reply.status_code == 429 else answered).append(reply.status_code)
+            if reply.status_code == 429:
+                assert int(reply.headers["retry-after"]) >= 1
+            if len(refused) == sent - admitted:
+                all_refused.set()
 
-        threads = [threading.Thread(target=ask) for _ in range(20)]
+        threads = [threading.Thread(target=ask) for _ in range(sent)]
         for thread in threads:
             thread.start()
-        for thread in threads:
-            thread.join()
-        admitted = [seconds for status, seconds in replies if status == 200]
-        assert 2000 // cost <= len(admitted) < 20
-        assert {status for status, _ in replies} == {200, 429}
+        try:
+            assert all_refused.wait(60), f"{len(refused)} refused while the engine stood still"
+            assert answered == []
+        finally:
+            os.kill(engine, signal.SIGCONT)
+            for thread in threads:
+                thread.join()
+        assert answered == [200] * admitted
 
 
 def test_other_weights_take_over_without_a_failed_request(place: Path, server: Server) -> None:

@@ -108,8 +108,9 @@ def vllm_defaults(folder: Path, dtype: str, place: Path, eager: bool) -> Any:
 
 
 @contextmanager
-def gateway(adapter: Path, data: Path, engine: str, place: Path) -> Iterator[GatewayAt]:
-    """`genrec serve`, with a key of its own. place: a private directory, where its engine's socket will lie too."""
+def gateway(adapter: Path, data: Path, engine: str, place: Path, *options: str) -> Iterator[GatewayAt]:
+    """`genrec serve`, with a key of its own. place: an empty private directory, where its engine's socket will lie
+    too."""
     from serve.gateway.keys import add
 
     with socket.socket() as free:
@@ -120,6 +121,7 @@ def gateway(adapter: Path, data: Path, engine: str, place: Path) -> Iterator[Gat
     line = [
         sys.executable, "-c", "import sys; from genrec.cli import main; sys.exit(main())", "serve",
         "--adapter", str(adapter), "--data", str(data), "--engine", engine, "--port", str(port), "--keys", str(keys),
+        *options,
     ]  # fmt: skip
 
     def ready() -> bool:

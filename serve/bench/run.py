@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from serve.bench import clients, contestants, limit, people, processes
+from serve.bench import burst, clients, contestants, limit, people, processes
 from serve.bench.race import KINDS, Answered, Ask, Turn, apart, spread, summary, three_digits, turns
 from serve.bench.workload import CANDIDATE_TOKENS, Cell, Workload
 
@@ -191,4 +191,15 @@ def _gateway(plan: Plan, place: Path, bar: Any) -> dict[str, Any]:
             "cells": cells,
             "warm_predict": clients.warm(asked, users[0]),
             "clients": [clients.at_once(asked, users, n, plan.requests) for n in plan.clients],
+            "burst": _burst(plan, place, bar, asked),
         }
+
+
+def _burst(plan: Plan, place: Path, bar: Any, asked: people.People) -> dict[str, Any]:
+    assert plan.adapter is not None
+    assert plan.data is not None
+    bar.set_description("a burst")
+    (private := place / "burst").mkdir(mode=0o700)
+    options = ("--waiting-tokens", str(burst.WAITING_TOKENS))
+    with processes.gateway(plan.adapter, plan.data, plan.engine, private, *options) as at:
+        return burst.burst(asked, at)

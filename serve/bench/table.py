@@ -49,6 +49,12 @@ def _clients(behind: dict[str, Any]) -> Iterator[str]:
             f"{row['clients']:>7}  {row['requests']:>8}  {row['replies']:>7}  {row['refused_429']:>3}  "
             f"{row['requests_per_second']:>8g}  {waited}"
         )
+    burst = behind["burst"]
+    yield (
+        f"{burst['requests']} at once where {burst['fit_at_once']} fit: {burst['answered']} answered, "
+        f"{burst['refused_429']} refused, half of them within {_number(burst['refused']['p50_ms'])} ms, "
+        f"all within {_number(burst['refused']['most_ms'])} ms"
+    )
 
 
 def _number(value: float | None) -> str:

@@ -18,7 +18,7 @@ from genrec.errors import UserError
 from serve.child.gone import ClientGone, unless_gone
 from serve.child.remote import EngineUnavailable, RemoteEngine
 from serve.gateway import schemas, work
-from serve.gateway.admission import Admission, Busy
+from serve.gateway.admission import QUESTION_TOKENS, Admission, Busy
 from serve.gateway.explain import explain as explained
 from serve.gateway.guard import Guard, problem
 from serve.gateway.keys import Keys
@@ -32,8 +32,8 @@ from serve.served import Served
 SALT: ContextVar[str] = ContextVar(
     "salt", default=""
 )  # of the tenant whose request this is; goes along into threads
-QUESTION_TOKENS = 12  # of a candidate, for admission
 THREADS = 16  # requests whose prompts are written and read at once
+READERS = 4  # told histories that are read at once: apart, so that no refusal waits for what was admitted
 Reply = TypeVar("Reply")
 
 
@@ -52,7 +52,7 @@ class Gateway:
         self._open = open_served
         self._served: Served | None = None
         self.draining = False
-        self._threads = anyio.CapacityLimiter(THREADS)
+        self._threads, self._readers = anyio.CapacityLimiter(THREADS), anyio.CapacityLimiter(READERS)
         supervisor.on_start = self._engine_is_new
 
     async def start(self) -> None:
@@ -84,7 +84,9 @@ class Gateway:
 
     async def person(self, about: schemas.About) -> work.Person:
         """Of whom a request asks; a told history is read in a thread."""
-        return await anyio.to_thread.run_sync(work.person, self.served, about, limiter=self._threads)
+        if about.history is None:
+            return work.person(self.served, about)
+        return await anyio.to_thread.run_sync(work.person, self.served, about, limiter=self._readers)
 
     async def answer(self, request: Request, tokens: int, function: Callable[[], Reply]) -> Reply:
         """function, in a thread, once its tokens are admitted; given up when the client goes away."""
