@@ -22,7 +22,8 @@ from genrec.chain import CTCVR
 from genrec.dataset import Prepared
 from genrec.errors import UserError
 from prompts.adapter import AdapterCard, histories_of, layout_of
-from prompts.language_model import fingerprint, load_tokenizer
+from prompts.base_files import fingerprint
+from prompts.language_model import load_tokenizer
 from serve.adapters import open_adapter
 from serve.engines import open_engine
 from serve.served import Served

@@ -16,7 +16,7 @@ from finetune.trainer import SharedContextTrainer
 from genrec.dataset import Prepared
 from genrec.tables import written_whole
 from prompts.adapter import AdapterCard, prompts_hash
-from prompts.language_model import fingerprint
+from prompts.base_files import fingerprint
 
 ADAPTER = "adapter"
 

@@ -29,7 +29,7 @@ class Lora:
 
 @dataclass(frozen=True)
 class Recipe:
-    """base: a model's name (prompts.language_model). history_tokens: budget of the history window, in tokens.
+    """base: a model's name (prompts.base_files). history_tokens: budget of the history window, in tokens.
     minutes, epochs, steps: how long; the first of steps, minutes, epochs that is set decides. rows_per_step: packed
     windows behind one optimizer step. weights: per task, replaces the task file's lambda. weighting: "fixed", or
     "learned" (uncertainty weighting, Kendall et al. 2018). quantization: "4bit" is QLoRA and needs CUDA.

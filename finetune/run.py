@@ -27,7 +27,8 @@ from genrec.fields import read_stored
 from genrec.tables import file_written_whole
 from prompts import attention
 from prompts.adapter import histories_of, layout_of, prompts_hash
-from prompts.language_model import load_model, load_tokenizer, runnable
+from prompts.dtypes import runnable
+from prompts.language_model import load_model, load_tokenizer
 from prompts.pack import TASKS
 
 STEPS = "steps.json"

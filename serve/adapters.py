@@ -4,7 +4,8 @@ from pathlib import Path
 
 from genrec.dataset import Prepared
 from prompts.adapter import AdapterCard
-from prompts.language_model import fingerprint, load_tokenizer
+from prompts.base_files import fingerprint
+from prompts.language_model import load_tokenizer
 from serve.engines import open_engine
 from serve.served import Served, served
 

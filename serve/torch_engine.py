@@ -17,7 +17,8 @@ from transformers import DynamicCache, PreTrainedModel
 
 from genrec.errors import UserError
 from prompts.attention import NAME, plan
-from prompts.language_model import load_model, runnable
+from prompts.dtypes import runnable
+from prompts.language_model import load_model
 from prompts.layout import Question
 from prompts.packing import common_prefix
 from serve.branches import branches, passes, trunks

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from genrec.errors import UserError
-from prompts.language_model import fingerprint, locate, runnable
+from prompts.base_files import fingerprint, locate
+from prompts.dtypes import runnable
 from serve.engine import Request, check_length
 from serve.fan_out import Answers, prompts, waves
 from serve.vllm_params import reading, without_stop, writing

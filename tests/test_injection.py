@@ -16,7 +16,8 @@ from eval.injection.lift import Case, cases, measure, summary, titles
 from eval.injection.titles import Texts, load_texts, pair
 from genrec.errors import UserError
 from prompts.adapter import histories_of, layout_of
-from prompts.language_model import BUILT_IN, load_tokenizer
+from prompts.base_files import BUILT_IN
+from prompts.language_model import load_tokenizer
 from prompts.layout import Layout
 from prompts.tokens import MAX_DATA_TOKENS
 from serve.engine import Request

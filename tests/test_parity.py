@@ -14,7 +14,8 @@ from eval.parity.gaps import gap, kept
 from eval.parity.ways import vllm_installed
 from genrec.dataset import Prepared
 from prompts.adapter import histories_of, layout_of
-from prompts.language_model import BUILT_IN, load_tokenizer
+from prompts.base_files import BUILT_IN
+from prompts.language_model import load_tokenizer
 from prompts.layout import Question
 
 ADAPTER = Path("runs/small/adapter")

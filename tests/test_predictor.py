@@ -11,8 +11,9 @@ from training_fixtures import tiny_shop
 from genrec.calibration import Calibration
 from genrec.dataset import Prepared
 from genrec.tasks import Task
+from prompts.base_files import BUILT_IN
 from prompts.history import Histories, columns_by_id
-from prompts.language_model import BUILT_IN, load_tokenizer
+from prompts.language_model import load_tokenizer
 from prompts.layout import Known, Layout
 from prompts.pack import load_pack
 from prompts.tokens import Tokens

@@ -17,7 +17,8 @@ from transformers import AutoModelForCausalLM
 from genrec.dataset import Prepared
 from prompts.adapter import AdapterCard
 from prompts.attention import NAME
-from prompts.language_model import BUILT_IN, load_model, load_tokenizer
+from prompts.base_files import BUILT_IN
+from prompts.language_model import load_model, load_tokenizer
 from serve.gateway import explain, schemas, work
 from serve.search import Found
 from serve.served import Served, newest_adapter, served

@@ -11,7 +11,8 @@ from random_engine import RandomEngine
 from tiny import VOCABULARY, save_model
 
 from genrec.sources import movielens
-from prompts.language_model import BUILT_IN, load_tokenizer
+from prompts.base_files import BUILT_IN
+from prompts.language_model import load_tokenizer
 from prompts.layout import Question
 from prompts.tokens import Tokens
 from prompts.trie import Trie

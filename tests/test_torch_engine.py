@@ -14,7 +14,8 @@ from plain_model import one_by_one, plain
 from tiny import save_adapter, save_model
 
 from genrec.errors import UserError
-from prompts.language_model import BUILT_IN, load_model, load_tokenizer
+from prompts.base_files import BUILT_IN
+from prompts.language_model import load_model, load_tokenizer
 from prompts.layout import Question
 from prompts.tokens import Tokens
 from serve.engine import Request

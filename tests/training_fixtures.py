@@ -9,7 +9,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig
 from genrec.dataset import Prepared, prepare
 from genrec.sources.simulator import load
 from genrec.tasks import load_tasks
-from prompts.language_model import BUILT_IN, load_tokenizer
+from prompts.base_files import BUILT_IN
+from prompts.language_model import load_tokenizer
 from prompts.pack import TASKS
 
 ARCHITECTURES = ("llama", "qwen3")

@@ -30,7 +30,9 @@ from eval.results_file import trained, write_measurement
 from genrec.dataset import Prepared
 from genrec.errors import UserError
 from prompts.adapter import AdapterCard, histories_of
-from prompts.language_model import DTYPES, fingerprint, load_tokenizer, runnable
+from prompts.base_files import fingerprint
+from prompts.dtypes import DTYPES, runnable
+from prompts.language_model import load_tokenizer
 from serve.engines import open_engine
 from serve.served import served
 from serve.weights import merged_folder

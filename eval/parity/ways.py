@@ -12,7 +12,8 @@ import torch
 from tqdm import tqdm
 
 from eval.parity.drawn import DrawnPrompt, requests
-from prompts.language_model import DTYPES, load_model
+from prompts.dtypes import DTYPES
+from prompts.language_model import load_model
 from serve.child.remote import RemoteEngine, over_socket
 from serve.child.started import started
 from serve.engine import Engine

@@ -72,7 +72,9 @@ def _serve(args: argparse.Namespace) -> int:
 
 def _plan(args: argparse.Namespace) -> "Plan":
     """Everything that can be wrong is said before anything is loaded."""
-    from prompts.language_model import BUILT_IN, load_tokenizer, locate, runnable
+    from prompts.base_files import BUILT_IN, locate
+    from prompts.dtypes import runnable
+    from prompts.language_model import load_tokenizer
     from serve.bench import contestants
     from serve.bench.run import Plan
 

@@ -11,7 +11,7 @@ def flops_a_second(dtype: str) -> float:
     """The best of a few products of two (2048, 2048) matrices of that format, where the model would run."""
     import torch
 
-    from prompts.language_model import DTYPES
+    from prompts.dtypes import DTYPES
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     a, b = (torch.rand(SIZE, SIZE, device=device).to(DTYPES[dtype]) for _ in range(2))

@@ -20,7 +20,7 @@ def arguments(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
 
 def command_line(folder: str, dtype: str, socket: str, served_name: str) -> list[str]:
     """vLLM's options."""
-    from prompts.language_model import runnable
+    from prompts.dtypes import runnable
     from serve.vllm_engine import BLOCK, CACHE_TOKENS, key_value_bytes, on_cuda
 
     here, dtype = [], runnable(dtype)

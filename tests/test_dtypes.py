@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from prompts import language_model
-from prompts.language_model import runnable
+from prompts import dtypes
+from prompts.dtypes import runnable
 
 
 @pytest.fixture(autouse=True)
@@ -21,11 +21,11 @@ def fresh() -> Iterator[None]:
 def test_bfloat16_is_left_to_processors_that_have_it(
     able: bool, found: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(language_model, "_multiplies_bfloat16", lambda: able)
+    monkeypatch.setattr(dtypes, "_multiplies_bfloat16", lambda: able)
     assert [runnable("bfloat16"), runnable("bfloat16"), runnable("float32")] == [found, found, "float32"]
     said = capsys.readouterr().err.splitlines()
     assert said == ([] if able else ["this processor has no bfloat16 arithmetic: computing in float32"])
 
 
 def test_this_processor_is_asked_without_an_error() -> None:
-    assert language_model._multiplies_bfloat16() in (True, False)
+    assert dtypes._multiplies_bfloat16() in (True, False)

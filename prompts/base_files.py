@@ -1,0 +1,97 @@
+"""Where a base model's files lie, by its name: the small one that travels in a Python wheel, a folder, or a hub's id.
+
+Neither torch nor transformers is imported until a model has to be unpacked: whoever asks for files alone does not wait.
+"""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from pathlib import Path
+
+from genrec.errors import UserError
+from genrec.sources.model import smollm2_gguf
+from genrec.sources.wheels import cache_folder
+
+BUILT_IN = "smollm2-135m"  # SmolLM2-135M-Instruct, Apache-2.0, from a wheel: no account, no hub
+
+
+def locate(name: str) -> str:
+    """What transformers loads for a model's name: a folder, or the name itself where it is a hub's id."""
+    from safetensors import SafetensorError, safe_open
+
+    folder = _unpacked() if name == BUILT_IN else Path(name)
+    if folder.is_dir():
+        if not (folder / "config.json").exists():
+            raise UserError(
+                "Not a model folder: no config.json", where=name, cure="name a folder that transformers saved"
+            )
+        for file in folder.glob("*.safetensors"):
+            try:
+                with safe_open(file, "np"):  # its header, and whether the file is as long as that says
+                    pass
+            except (OSError, SafetensorError) as error:
+                what = f"Cannot load the model, {file.name} is damaged: {error}"
+                raise UserError(what, where=str(folder), cure=cure(name)) from error
+        return str(folder)
+    if name.startswith((".", "/", "~")) or name.count("/") != 1:
+        raise UserError(f"No model {name!r}", cure=f"use {BUILT_IN}, a folder, or a hub's id like org/model")
+    return name
+
+
+def cure(name: str) -> str:
+    """What to do about a model that cannot be loaded."""
+    if name == BUILT_IN:
+        return "delete this folder: the model is unpacked again"
+    if Path(name).is_dir():
+        return "its files are damaged or not all there: copy them again from where they are whole"
+    return "check the name and the network"
+
+
+def fingerprint(name: str) -> str:
+    """SHA-256 over a local model's weights and configuration ("" for a hub's id): tells one base from another."""
+    path = Path(locate(name))
+    if not path.is_dir():
+        return ""
+    digest = hashlib.sha256()
+    for file in sorted([*path.glob("*.safetensors"), path / "config.json"]):
+        with file.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _unpacked() -> Path:
+    """The built-in model as a safetensors folder in the cache; dequantized from GGUF the first time (some 15 s)."""
+    folder = cache_folder() / "SmolLM2-135M-Instruct"
+    if (folder / "config.json").exists():
+        return folder
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    gguf = smollm2_gguf()
+    print("unpacking the language model (once)", flush=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=".model-", dir=folder.parent))
+    try:
+        AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(part)
+        model = AutoModelForCausalLM.from_pretrained(
+            gguf.parent,
+            gguf_file=gguf.name,
+            quantization_config=GgufConfig(dequantize=True),
+            dtype=torch.float32,
+        )
+        model.save_pretrained(part)
+        _forget_origin(part / "config.json")
+        part.chmod(0o755)
+        if not folder.exists():  # another process may have been quicker
+            part.rename(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return folder
+
+
+def _forget_origin(config: Path) -> None:
+    """Drop the field that names where the file lay when it was converted."""
+    facts = json.loads(config.read_text())
+    facts.pop("_name_or_path", None)
+    config.write_text(json.dumps(facts, indent=2))
