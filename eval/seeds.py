@@ -1,6 +1,6 @@
-"""The headline over seeds: `python -m eval.seeds eval/results` prints each model's mean, and its spread over seeds.
+"""The headline over seeds: `python -m eval.seeds FOLDER ...` prints each model's mean, and its spread over seeds.
 
-Baselines are measured once (their seed is fixed); ours once for each training seed.
+Each folder holds the results of one training seed; baselines are measured once (their seed is fixed).
 """
 
 import argparse
@@ -66,8 +66,8 @@ def _wins(runs: Sequence[Result]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, help="of result files")
-    print(table(read_results(parser.parse_args().folder)))
+    parser.add_argument("folders", type=Path, nargs="+", metavar="FOLDER", help="of result files")
+    print(table([result for folder in parser.parse_args().folders for result in read_results(folder)]))
 
 
 if __name__ == "__main__":
