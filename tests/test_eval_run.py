@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from training_fixtures import save_tiny_model, tiny_shop
 
+from eval.results_file import read_results
 from eval.run import Options, evaluate
 from finetune.recipe import Recipe
 from finetune.run import train
@@ -53,7 +54,7 @@ def evaluated(place: Path, data: Prepared) -> Path:
 
 
 def test_an_evaluation_holds_every_task_beside_its_baselines(evaluated: Path) -> None:
-    results = [json.loads(p.read_text()) for p in evaluated.glob("*.json") if p.name != "report.json"]
+    results = read_results(evaluated)
     models = {(r["task"], r["model"]) for r in results}
     for task in ("click", "convert", "ctcvr", "return"):
         assert {(task, name) for name in ("genrec", "genrec untrained", "LightGBM", "prior")} <= models
