@@ -32,8 +32,9 @@ class GatewayAt(NamedTuple):
 
 
 @contextmanager
-def started(line: list[str], ready: Callable[[], bool], log: Path, **environment: str) -> Iterator[None]:
-    """A server's process, once it answers. log: where what it says goes. Raises UserError where it ends before that."""
+def started(line: list[str], ready: Callable[[], bool], log: Path, **environment: str) -> Iterator[int]:
+    """A server's process group, once it answers. log: where what it says goes. Raises UserError where it ends before
+    that."""
     with log.open("wb") as out:
         process = subprocess.Popen(
             line, env=os.environ | environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
@@ -41,7 +42,7 @@ def started(line: list[str], ready: Callable[[], bool], log: Path, **environment
         )  # fmt: skip
         try:
             _wait(process, ready, log)
-            yield
+            yield process.pid
         finally:
             process.terminate()
             try:
@@ -67,15 +68,15 @@ def _wait(process: "subprocess.Popen[bytes]", ready: Callable[[], bool], log: Pa
 
 
 @contextmanager
-def on_socket(line: list[str], place: Path, **environment: str) -> Iterator[httpx2.Client]:
-    """A server on a Unix socket, and a client of it."""
+def on_socket(line: list[str], place: Path, **environment: str) -> Iterator[tuple[httpx2.Client, int]]:
+    """A server on a Unix socket: a client of it, and its process group."""
     with asking(place) as client:
 
         def ready() -> bool:
             return client.get("/health", timeout=5).status_code == 200
 
-        with started(line, ready, place.with_suffix(".log"), **environment):
-            yield client
+        with started(line, ready, place.with_suffix(".log"), **environment) as group:
+            yield client, group
 
 
 def asking(place: Path) -> httpx2.Client:
