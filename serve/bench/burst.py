@@ -3,64 +3,58 @@
 import asyncio
 import json
 import time
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlsplit
 
-from serve.bench.clients import CANDIDATES, milliseconds
+from serve.bench.clients import CANDIDATES, Sent, counted, milliseconds
 from serve.bench.people import People
 from serve.bench.processes import GatewayAt
-from serve.gateway.admission import QUESTION_TOKENS
+from serve.gateway.admission import QUESTION_TOKENS, QUESTIONS
 
-WAITING_TOKENS = (
-    8_000  # the gateway's cap in this measurement: work that an engine on a CPU ends in some seconds
-)
-TIMES = 10  # as many requests as the cap admits
-
-
-class Reply(NamedTuple):
-    status: int
-    seconds: float
+WAITING_TOKENS = 8_000  # the cap of the gateway that is asked: some seconds of an engine's work on a CPU
+COST = QUESTIONS * QUESTION_TOKENS * CANDIDATES  # of a request whose context has been read
+FIT = WAITING_TOKENS // COST
+TIMES = 10  # as many requests as fit
 
 
-def burst(people: People, at: GatewayAt) -> dict[str, Any]:
-    """TIMES the requests that a gateway of WAITING_TOKENS admits, sent at one moment over open connections.
+def requests(people: People) -> list[bytes]:
+    """TIMES the bodies that fit, about one user."""
+    (user,) = people.new_users(1)
+    return [json.dumps(people.body(user, people.items(CANDIDATES))).encode() for _ in range(TIMES * FIT)]
+
+
+def burst(bodies: list[bytes], at: GatewayAt) -> dict[str, Any]:
+    """All of them sent at one moment, over open connections, to a gateway whose cap is WAITING_TOKENS.
 
     Milliseconds are from a request's last byte to its reply's first.
     """
-    cost = 2 * QUESTION_TOKENS * CANDIDATES  # as /v1/predict is priced where the context has been read
-    fits = WAITING_TOKENS // cost
-    (user,) = people.new_users(1)
-    bodies = [people.body(user, people.items(CANDIDATES)) for _ in range(TIMES * fits)]
-    sent = [json.dumps(body).encode() for body in bodies]
-    asyncio.run(_sent(at, sent[:1]))  # reads the context
-    replies = asyncio.run(_sent(at, sent))
-    refused = [reply.seconds for reply in replies if reply.status == 429]
+    asyncio.run(_sent(bodies[:1], at))  # reads the context
+    sent = asyncio.run(_sent(bodies, at))
+    refused = [one.ended - one.began for one in sent if one.status == 429]
     return {
-        "requests": len(bodies),
         "candidates": CANDIDATES,
         "waiting_tokens": WAITING_TOKENS,
-        "tokens_a_request": cost,
-        "fit_at_once": fits,
-        "answered": sum(reply.status == 200 for reply in replies),
-        "refused_429": len(refused),
+        "tokens_a_request": COST,
+        "fit_at_once": FIT,
+        **counted(sent, len(bodies)),
         "refused": milliseconds(refused) | {"most_ms": round(1000 * max(refused), 1) if refused else None},
     }
 
 
-async def _sent(at: GatewayAt, bodies: list[bytes]) -> list[Reply]:
+async def _sent(bodies: list[bytes], at: GatewayAt) -> list[Sent]:
     url = urlsplit(at.url)
     opened = [await asyncio.open_connection(url.hostname, url.port) for _ in bodies]
 
-    async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, body: bytes) -> Reply:
+    async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, body: bytes) -> Sent:
         head = (
             f"POST /v1/predict HTTP/1.1\r\nHost: {url.netloc}\r\nAuthorization: Bearer {at.key}\r\n"
             f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
         )
         writer.write(head.encode() + body)
         began = time.perf_counter()
-        first = await reader.readline()
-        seconds = time.perf_counter() - began
+        status = int((await reader.readline()).split()[1])
+        ended = time.perf_counter()
         writer.close()
-        return Reply(int(first.split()[1]), seconds)
+        return Sent(status, began, ended)
 
     return await asyncio.gather(*(ask(*ends, body) for ends, body in zip(opened, bodies, strict=True)))

@@ -10,7 +10,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
@@ -24,9 +24,7 @@ from serve.bench.race import Answered
 from serve.engine import Engine, Request
 
 IGNORED = (signal.SIGINT, signal.SIG_IGN)  # a terminal sends Ctrl-C to every process of a command
-SETTLES = (
-    0.3  # seconds: what fell due while a server stood still, a closed connection for instance, is done first
-)
+SETTLES = 0.3  # seconds: what fell due while a process stood still is done first, as closing a connection
 ROUTE = "/generative_scoring"  # of vLLM 0.32: one request of its engine for each item
 DEFAULTS, BEST = "generative-scoring", "generative-scoring-best"
 ABOUT = {
@@ -88,7 +86,7 @@ def opened(
                 client, group = stack.enter_context(server)
                 one = Route(client)
             found[name] = Resting(one, group)
-            stack.callback(os.killpg, group, signal.SIGCONT)  # before it is told to end
+            stack.callback(_tell, group, signal.SIGCONT)  # before it is told to end
         yield found
         signal.signal(*IGNORED)  # what was raced is not to be lost to a Ctrl-C while servers are closed
 
@@ -98,15 +96,20 @@ class Resting:
 
     def __init__(self, contestant: Contestant, group: int) -> None:
         self._contestant, self._group = contestant, group
-        os.killpg(group, signal.SIGSTOP)
+        _tell(group, signal.SIGSTOP)
 
     def score(self, request: Request) -> Answered:
-        os.killpg(self._group, signal.SIGCONT)
+        _tell(self._group, signal.SIGCONT)
         try:
             time.sleep(SETTLES)
             return self._contestant.score(request)
         finally:
-            os.killpg(self._group, signal.SIGSTOP)
+            _tell(self._group, signal.SIGSTOP)
+
+
+def _tell(group: int, what: signal.Signals) -> None:
+    with suppress(ProcessLookupError):  # it has ended, which is found out where it is asked
+        os.killpg(group, what)
 
 
 # ---- in process ---------------------------------------------------------------------------------------------

@@ -183,7 +183,8 @@ def _gateway(plan: Plan, place: Path, bar: Any) -> dict[str, Any]:
         _, cells = _raced(courses, list(people.ABOUT), plan, bar)
         bar.set_description("many clients")
         users = clients.known_users(asked)
-        return {
+        bodies = burst.requests(asked)
+        found = {
             "engine": asked.http.get("/ready").json()["engine"],
             "contestants": people.ABOUT,
             "task": asked.task,
@@ -191,15 +192,9 @@ def _gateway(plan: Plan, place: Path, bar: Any) -> dict[str, Any]:
             "cells": cells,
             "warm_predict": clients.warm(asked, users[0]),
             "clients": [clients.at_once(asked, users, n, plan.requests) for n in plan.clients],
-            "burst": _burst(plan, place, bar, asked),
         }
-
-
-def _burst(plan: Plan, place: Path, bar: Any, asked: people.People) -> dict[str, Any]:
-    assert plan.adapter is not None
-    assert plan.data is not None
-    bar.set_description("a burst")
+    bar.set_description("a burst")  # at a gateway of its own: an idle one beside it would take of its time
     (private := place / "burst").mkdir(mode=0o700)
     options = ("--waiting-tokens", str(burst.WAITING_TOKENS))
     with processes.gateway(plan.adapter, plan.data, plan.engine, private, *options) as at:
-        return burst.burst(asked, at)
+        return {**found, "burst": burst.burst(bodies, at)}

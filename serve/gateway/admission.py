@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 REMEMBERED = 10_000  # contexts taken to be in the engine's cache
-QUESTION_TOKENS = 12  # of a candidate
+QUESTION_TOKENS = 12
+QUESTIONS = 2  # of a candidate: will she click, will she buy
 START_RATE = 1_000.0  # tokens a second, until one has been measured
 
 

@@ -18,7 +18,7 @@ from genrec.errors import UserError
 from serve.child.gone import ClientGone, unless_gone
 from serve.child.remote import EngineUnavailable, RemoteEngine
 from serve.gateway import schemas, work
-from serve.gateway.admission import QUESTION_TOKENS, Admission, Busy
+from serve.gateway.admission import QUESTION_TOKENS, QUESTIONS, Admission, Busy
 from serve.gateway.explain import explain as explained
 from serve.gateway.guard import Guard, problem
 from serve.gateway.keys import Keys
@@ -153,7 +153,7 @@ def application(gateway: Gateway, keys: Keys) -> FastAPI:
         bounded("query", len(body.query or ""), limits.query_characters)
         told(body)
         who = await gateway.person(body)
-        tokens = gateway.tokens(request, who, max(1, 2 * len(body.items)))
+        tokens = gateway.tokens(request, who, max(1, QUESTIONS * len(body.items)))
         return await gateway.answer(request, tokens, lambda: work.predict(who, gateway.model, body))
 
     @app.post(
@@ -185,7 +185,7 @@ def application(gateway: Gateway, keys: Keys) -> FastAPI:
         bounded("documents", len(body.documents), limits.candidates)
         bounded("query", len(body.query), limits.query_characters)
         told(body)
-        tokens = QUESTION_TOKENS * (2 * len(body.documents) + 40)
+        tokens = QUESTION_TOKENS * (QUESTIONS * len(body.documents) + 40)
         ranked = await gateway.answer(request, tokens, lambda: work.rerank(gateway.served, body))
         texts = [work.document_text(document, body.rank_fields) for document in body.documents]
         results = [
