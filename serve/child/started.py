@@ -1,7 +1,9 @@
 """An engine's process for as long as it is needed: for a command or a test that asks it without a gateway."""
 
+import signal
 import subprocess
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,7 +46,8 @@ def started(kind: str, folder: Path, dtype: str, answers_within: float = 600.0) 
                 process.wait(ENDS_WITHIN)
             except subprocess.TimeoutExpired:
                 process.kill()
-                process.wait()
+            if (status := process.wait()) not in (0, -signal.SIGTERM):
+                warnings.warn(f"the engine did not end as it was told: status {status}", stacklevel=1)
 
 
 def _wait_until_ready(client: "httpx2.Client", process: "subprocess.Popen[bytes]") -> None:
