@@ -16,6 +16,7 @@ REQUIRED: dict[str, tuple[type, ...]] = {
     "n_users": (int,), "unscored": (int,), "metrics": (dict,), "paired": (list,), "cost": (dict,),
     "command": (str,), "machine": (str,), "date": (str,), "genrec_version": (str,), "versions": (dict,),
 }  # fmt: skip
+REPORT = "report.json"  # all results of a run once more, beside the files of each
 PAIRED = ("against", "metric", "difference", "low", "high", "wins")
 
 
@@ -60,8 +61,8 @@ def read_result(path: Path) -> dict[str, Any]:
 
 
 def read_results(folder: Path) -> list[dict[str, Any]]:
-    """Every result of a folder, by name; the report that stands beside them holds the same ones again."""
-    return [read_result(path) for path in sorted(folder.glob("*.json")) if path.name != "report.json"]
+    """Every result of a folder, by name."""
+    return [read_result(path) for path in sorted(folder.glob("*.json")) if path.name != REPORT]
 
 
 def check_result(result: Any, where: str) -> None:

@@ -9,6 +9,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from safetensors import SafetensorError, safe_open
+
 from genrec.errors import UserError
 from genrec.sources.model import smollm2_gguf
 from genrec.sources.wheels import cache_folder
@@ -18,8 +20,6 @@ BUILT_IN = "smollm2-135m"  # SmolLM2-135M-Instruct, Apache-2.0, from a wheel: no
 
 def locate(name: str) -> str:
     """What transformers loads for a model's name: a folder, or the name itself where it is a hub's id."""
-    from safetensors import SafetensorError, safe_open
-
     folder = _unpacked() if name == BUILT_IN else Path(name)
     if folder.is_dir():
         if not (folder / "config.json").exists():

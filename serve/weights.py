@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safetensors import SafetensorError
+
 from genrec.errors import UserError
 from genrec.fields import read_stored
 from genrec.tables import written_whole
@@ -28,7 +30,6 @@ def adapted(base: str, dtype: str, adapter: Path, merge: bool = True) -> "PreTra
     Raises UserError for a folder that is no adapter, is damaged, or is another base's.
     """
     from peft import PeftModel
-    from safetensors import SafetensorError
 
     from prompts.attention import NAME
     from prompts.language_model import load_model
@@ -62,9 +63,8 @@ def merged_folder(base: str, dtype: str, adapter: Path, base_mark: str) -> Path:
     marker = folder / "merged.json"
     if marker.exists() and json.loads(marker.read_text()) == made_of:
         return folder
-    from prompts.language_model import (
-        load_tokenizer,  # a folder that is there costs no import of transformers
-    )
+    # Not at the top: a folder that is there costs no import of transformers.
+    from prompts.language_model import load_tokenizer
 
     with written_whole(folder) as part:
         adapted(base, dtype, adapter).save_pretrained(part, safe_serialization=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 from eval.report.markdown import markdown
 from eval.report.page import page
+from eval.results_file import REPORT
 from genrec.errors import UserError
 from genrec.tables import file_written_whole
 
@@ -28,7 +29,7 @@ def write_report(
     folder.mkdir(parents=True, exist_ok=True)
     texts = {
         "report.md": markdown(results, title),
-        "report.json": json.dumps(list(results), indent=1, ensure_ascii=False) + "\n",
+        REPORT: json.dumps(list(results), indent=1, ensure_ascii=False) + "\n",
         "report.html": page(results, learning, title, ours),
     }
     for name, text in texts.items():
