@@ -41,13 +41,8 @@ def started(kind: str, folder: Path, dtype: str, answers_within: float = 600.0) 
                 _wait_until_ready(client, process)
                 yield client
         finally:
-            process.terminate()
-            try:
-                process.wait(ENDS_WITHIN)
-            except subprocess.TimeoutExpired:
-                process.kill()
-            if (status := process.wait()) not in (0, -signal.SIGTERM):
-                warnings.warn(f"the engine did not end as it was told: status {status}", stacklevel=1)
+            if process.poll() is None:
+                _end(process)
 
 
 def _wait_until_ready(client: "httpx2.Client", process: "subprocess.Popen[bytes]") -> None:
@@ -63,3 +58,13 @@ def _wait_until_ready(client: "httpx2.Client", process: "subprocess.Popen[bytes]
             pass
         time.sleep(0.1)
     raise EngineUnavailable(f"the engine was not ready after {STARTS_WITHIN:.0f} s")
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    process.terminate()
+    try:
+        process.wait(ENDS_WITHIN)
+    except subprocess.TimeoutExpired:
+        process.kill()
+    if (status := process.wait()) not in (0, -signal.SIGTERM):
+        warnings.warn(f"the engine did not end as it was told: status {status}", stacklevel=1)
