@@ -46,6 +46,10 @@ class Histories:
         window = self._lines(user_id, with_stats)[first:point]
         return np.concatenate([self._heads[user_id], *window])
 
+    def written(self, user_id: str) -> bool:
+        """Whether the user's lines stand ready; until then a context costs the writing of her whole log."""
+        return user_id in self._starts
+
     def _lines(self, user_id: str, with_stats: bool) -> list[np.ndarray]:
         if (user_id, with_stats) not in self._written:
             rows = self._rows.get(user_id, [])

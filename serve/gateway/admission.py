@@ -29,12 +29,19 @@ class Admission:
         self._rate = START_RATE
         self._read: OrderedDict[bytes, None] = OrderedDict()
 
-    @asynccontextmanager
-    async def admitted(self, tokens: int) -> AsyncIterator[None]:
-        """Raises Busy at once, without waiting, where the cap would be passed."""
+    def room(self, tokens: int) -> None:
+        """Raises Busy where so many more would pass the cap."""
         if self.waiting and self.waiting + tokens > self.cap:
             raise Busy(max(1, math.ceil(self.waiting / self._rate)))
+
+    @asynccontextmanager
+    async def admitted(self, tokens: int, context: bytes | None = None) -> AsyncIterator[None]:
+        """Raises Busy at once, without waiting, where the cap would be passed. context: the mark of one that the
+        engine will then have read."""
+        self.room(tokens)
         self.waiting += tokens
+        if context is not None:
+            self._remember(context)
         started = time.monotonic()
         try:
             yield
@@ -42,15 +49,15 @@ class Admission:
         finally:
             self.waiting -= tokens
 
-    def fresh(self, tenant: str, context: Sequence[int]) -> int:
-        """How many of a context's tokens the engine has not read for this tenant, as far as this process knows."""
-        mark = hashlib.sha256(repr((tenant, tuple(context))).encode()).digest()
-        known = mark in self._read
-        self._read[mark] = None
-        self._read.move_to_end(mark)
+    def knows(self, context: bytes) -> bool:
+        """Whether the engine has read the context of this mark, as far as this process knows."""
+        return context in self._read
+
+    def _remember(self, context: bytes) -> None:
+        self._read[context] = None
+        self._read.move_to_end(context)
         while len(self._read) > REMEMBERED:
             self._read.popitem(last=False)
-        return 0 if known else len(context)
 
     def forget(self) -> None:
         """The engine was started anew: nothing is cached."""
@@ -60,3 +67,8 @@ class Admission:
         """A moving average of what all requests together get."""
         if seconds > 0.01 and tokens > 100:
             self._rate += 0.1 * (max(self.waiting, tokens) / seconds - self._rate)
+
+
+def mark(tenant: str, context: Sequence[int]) -> bytes:
+    """What a context's token ids are known by: each tenant has a cache of its own."""
+    return hashlib.sha256(repr((tenant, tuple(context))).encode()).digest()

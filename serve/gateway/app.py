@@ -18,7 +18,7 @@ from genrec.errors import UserError
 from serve.child.gone import ClientGone, unless_gone
 from serve.child.remote import EngineUnavailable, RemoteEngine
 from serve.gateway import schemas, work
-from serve.gateway.admission import QUESTION_TOKENS, QUESTIONS, Admission, Busy
+from serve.gateway.admission import QUESTION_TOKENS, QUESTIONS, Admission, Busy, mark
 from serve.gateway.explain import explain as explained
 from serve.gateway.guard import Guard, problem
 from serve.gateway.keys import Keys
@@ -33,7 +33,7 @@ SALT: ContextVar[str] = ContextVar(
     "salt", default=""
 )  # of the tenant whose request this is; goes along into threads
 THREADS = 16  # requests whose prompts are written and read at once
-READERS = 4  # told histories that are read at once: apart, so that no refusal waits for what was admitted
+READERS = 4  # contexts that are written at once: apart, so that no refusal waits for what was admitted
 Reply = TypeVar("Reply")
 
 
@@ -82,27 +82,47 @@ class Gateway:
             raise EngineUnavailable("the engine is not ready")
         return link
 
-    async def person(self, about: schemas.About) -> work.Person:
-        """Of whom a request asks; a told history is read in a thread."""
-        if about.history is None:
-            return work.person(self.served, about)
-        return await anyio.to_thread.run_sync(work.person, self.served, about, limiter=self._readers)
+    async def answer_about(
+        self,
+        request: Request,
+        about: schemas.About,
+        candidates: int,
+        function: Callable[[work.Person], Reply],
+        times: int = 1,
+    ) -> Reply:
+        """function of the user whom a request asks about, as in `answer`. What the engine has to compute: her context,
+        unless it has read it, and the candidates; all of it so many times."""
+        self.admission.room(times * QUESTION_TOKENS * candidates)  # else what follows is done for nothing
+        who, ids = await self._read(about)
+        context = mark(request.state.key.name, ids)
+        fresh = 0 if self.admission.knows(context) else len(ids)
+        tokens = times * (fresh + QUESTION_TOKENS * candidates)
+        return await self.answer(request, tokens, lambda: function(who), context)
 
-    async def answer(self, request: Request, tokens: int, function: Callable[[], Reply]) -> Reply:
+    async def _read(self, about: schemas.About) -> tuple[work.Person, list[int]]:
+        """Of whom a request asks, and her context's ids. What has to be written for that is written in a thread."""
+        served = self.served
+
+        def read() -> tuple[work.Person, list[int]]:
+            who = work.person(served, about)
+            return who, who.context.tolist()
+
+        if about.history is None and about.user is not None and served.histories.written(about.user):
+            return read()
+        return await anyio.to_thread.run_sync(read, limiter=self._readers)
+
+    async def answer(
+        self, request: Request, tokens: int, function: Callable[[], Reply], context: bytes | None = None
+    ) -> Reply:
         """function, in a thread, once its tokens are admitted; given up when the client goes away."""
         if self.draining:
             raise EngineUnavailable("shutting down")
         self.link()
         SALT.set(request.state.key.salt)
-        async with self.admission.admitted(tokens):
+        async with self.admission.admitted(tokens, context):
             return await unless_gone(
                 request, lambda: anyio.to_thread.run_sync(function, limiter=self._threads)
             )
-
-    def tokens(self, request: Request, who: work.Person, candidates: int) -> int:
-        """What the engine has to compute for some candidates of one user."""
-        context = who.served.histories.context(who.user_id, who.lines).tolist()
-        return self.admission.fresh(request.state.key.name, context) + QUESTION_TOKENS * candidates
 
 
 def application(gateway: Gateway, keys: Keys) -> FastAPI:
@@ -152,9 +172,12 @@ def application(gateway: Gateway, keys: Keys) -> FastAPI:
         bounded("items", len(body.items), limits.candidates)
         bounded("query", len(body.query or ""), limits.query_characters)
         told(body)
-        who = await gateway.person(body)
-        tokens = gateway.tokens(request, who, max(1, QUESTIONS * len(body.items)))
-        return await gateway.answer(request, tokens, lambda: work.predict(who, gateway.model, body))
+        return await gateway.answer_about(
+            request,
+            body,
+            max(1, QUESTIONS * len(body.items)),
+            lambda who: work.predict(who, gateway.model, body),
+        )
 
     @app.post(
         "/v1/recommend", tags=["recommendation"], summary="A list: retrieved, scored, combined, diverse"
@@ -163,21 +186,21 @@ def application(gateway: Gateway, keys: Keys) -> FastAPI:
         bounded("k", body.k, limits.top)
         bounded("candidates", body.candidates, limits.candidates)
         told(body)
-        who = await gateway.person(body)
         found = max(body.candidates, body.k)
         vectors = gateway.served.catalog.vectors
         embed = BATCH if body.retrieve == "embedding" and len(vectors) < len(vectors.items) else 0
-        tokens = gateway.tokens(request, who, 5 * found + embed)
-        return await gateway.answer(request, tokens, lambda: work.recommend(who, gateway.model, body))
+        return await gateway.answer_about(
+            request, body, 5 * found + embed, lambda who: work.recommend(who, gateway.model, body)
+        )
 
     @app.post(
         "/v1/explain", tags=["recommendation"], summary="Which history lines moved a probability, how much"
     )
     async def explain(body: schemas.ExplainBody, request: Request) -> schemas.ExplainReply:
         told(body)
-        who = await gateway.person(body)
-        tokens = gateway.tokens(request, who, 1) * 20
-        return await gateway.answer(request, tokens, lambda: explained(who, gateway.model, body))
+        return await gateway.answer_about(
+            request, body, 1, lambda who: explained(who, gateway.model, body), times=20
+        )
 
     @app.post("/v1/rerank", tags=["recommendation"], summary="Cohere's rerank")
     @app.post("/v2/rerank", tags=["recommendation"], summary="Cohere's rerank, v2", operation_id="rerank_v2")

@@ -85,11 +85,8 @@ class Guard:
 
 def _wrong(body: bytes, depth: int) -> str | None:
     """Why a body is refused before it is read as JSON with a schema."""
-    level = 0
-    for found in _STRUCTURE.finditer(body):
-        level += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(found.group(), 0)
-        if level > depth:
-            return f"JSON nested more than {depth} deep"
+    if body.count(b"[") + body.count(b"{") > depth and _nesting(body) > depth:
+        return f"JSON nested more than {depth} deep"
     if body:
         try:
             read = json.loads(body.decode(), parse_constant=_finite, parse_float=_finite)
@@ -98,6 +95,15 @@ def _wrong(body: bytes, depth: int) -> str | None:
         if b"\\u" in body and _halved(read):
             return "The body holds half a character: a \\u escape of a surrogate without its other half"
     return None
+
+
+def _nesting(body: bytes) -> int:
+    """How deep its brackets stand in one another, outside of texts."""
+    level = deepest = 0
+    for found in _STRUCTURE.finditer(body):
+        level += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(found.group(), 0)
+        deepest = max(deepest, level)
+    return deepest
 
 
 def _finite(number: str) -> float:

@@ -30,6 +30,11 @@ class Person:
     def lines(self) -> int:
         return self.served.point(self.user_id)
 
+    @property
+    def context(self) -> np.ndarray:
+        """(n,) ids of what every question about her stands behind."""
+        return self.served.histories.context(self.user_id, self.lines)
+
     def row(self, item_id: str) -> Row:
         return self.served.row(self.user_id, item_id)
 
