@@ -4,12 +4,14 @@ Each folder holds the results of one training seed; baselines are measured once 
 """
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 
 from eval.report.table import LOWER_IS_BETTER, WORDS, Group, Result, groups
 from eval.results_file import read_results
+from genrec.errors import UserError
 
 SHOWN = ("auc", "log_loss", "ece", "hit_rate@10", "ndcg@10")
 
@@ -64,11 +66,23 @@ def _wins(runs: Sequence[Result]) -> str:
     return "; ".join(f"{name} {count}/{len(runs)}" for name, count in sorted(won.items()))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m eval.seeds", description=__doc__)
     parser.add_argument("folders", type=Path, nargs="+", metavar="FOLDER", help="of result files")
-    print(table([result for folder in parser.parse_args().folders for result in read_results(folder)]))
+    results = []
+    try:
+        for folder in parser.parse_args(arguments).folders:
+            if not (found := read_results(folder)):
+                raise UserError(
+                    "No results", where=str(folder), cure="name a folder that `genrec eval` wrote"
+                )
+            results += found
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(table(results))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,6 +1,10 @@
 """The headline over seeds: means and spreads of ours, baselines measured once."""
 
-from eval.seeds import table
+from pathlib import Path
+
+import pytest
+
+from eval.seeds import main, table
 
 
 def result(model: str, seed: int, auc: float, wins: bool = True) -> dict[str, object]:
@@ -26,3 +30,11 @@ def test_means_and_spreads_over_seeds() -> None:
         "| genrec | 2 | 0.7500 (0.7000 to 0.8000) | LightGBM (AUC) 1/2 |",
         "| LightGBM | 1 | 0.7400 |  |",
     ]
+
+
+def test_a_folder_without_results_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(tmp_path)]) == 2
+    assert capsys.readouterr().err.startswith(f"error: No results\n  where: {tmp_path}\n")
+    (tmp_path / "other.json").write_text("{}")
+    assert main([str(tmp_path)]) == 2
+    assert "other.json" in capsys.readouterr().err
