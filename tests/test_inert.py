@@ -21,7 +21,8 @@ from prompts.adapter import AdapterCard
 from prompts.language_model import load_tokenizer
 from prompts.tokens import TokenizerFile
 from serve.child import torch_app, torch_openai
-from serve.gateway.app import Gateway, application, control_tokens
+from serve.gateway.app import application, control_tokens
+from serve.gateway.gateway import Gateway
 from serve.gateway.keys import SCOPES, Key, Keys
 from serve.gateway.limits import Limits
 from serve.gateway.link import Link

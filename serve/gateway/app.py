@@ -3,126 +3,26 @@
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncIterator, Callable
-from contextvars import ContextVar
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import anyio
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from genrec.errors import UserError
-from serve.child.gone import ClientGone, unless_gone
-from serve.child.remote import EngineUnavailable, RemoteEngine
+from serve.child.gone import ClientGone
+from serve.child.remote import EngineUnavailable
 from serve.gateway import schemas, work
-from serve.gateway.admission import QUESTION_TOKENS, QUESTIONS, Admission, Busy, mark
+from serve.gateway.admission import QUESTION_TOKENS, QUESTIONS, Busy
 from serve.gateway.explain import explain as explained
+from serve.gateway.gateway import Gateway
 from serve.gateway.guard import Guard, problem
 from serve.gateway.keys import Keys
-from serve.gateway.limits import Limits
-from serve.gateway.link import Link, from_thread
 from serve.gateway.openai_routes import routes
-from serve.gateway.supervisor import Supervisor
 from serve.nearest import BATCH
-from serve.served import Served
-
-SALT: ContextVar[str] = ContextVar(
-    "salt", default=""
-)  # of the tenant whose request this is; goes along into threads
-THREADS = 16  # requests whose prompts are written and read at once
-READERS = 4  # contexts that are written at once: apart, so that no refusal waits for what was admitted
-Reply = TypeVar("Reply")
-
-
-class Gateway:
-    """Everything the routes share. open_served: reads the data set, around the engine it is given (some seconds)."""
-
-    def __init__(
-        self,
-        supervisor: Supervisor,
-        open_served: Callable[[RemoteEngine], Served],
-        model: str,
-        limits: Limits,
-    ) -> None:
-        self.supervisor, self.model, self.limits = supervisor, model, limits
-        self.admission = Admission(limits.waiting_tokens)
-        self._open = open_served
-        self._served: Served | None = None
-        self.draining = False
-        self._threads, self._readers = anyio.CapacityLimiter(THREADS), anyio.CapacityLimiter(READERS)
-        supervisor.on_start = self._engine_is_new
-
-    async def start(self) -> None:
-        self.supervisor.start()
-        engine = RemoteEngine(lambda path, body: from_thread(self.link())(path, body), "remote", SALT.get)
-        self._served = await anyio.to_thread.run_sync(self._open, engine)
-
-    def _engine_is_new(self) -> None:
-        """What is known of what the last one had cached, and of its weights, holds no longer."""
-        self.admission.forget()
-        if self._served is not None:
-            self._served.catalog.vectors.forget()
-
-    @property
-    def ready(self) -> bool:
-        return self._served is not None and self.supervisor.link is not None and not self.draining
-
-    @property
-    def served(self) -> Served:
-        if self._served is None:
-            raise EngineUnavailable("the data set is still being read")
-        return self._served
-
-    def link(self) -> Link:
-        """Raises EngineUnavailable while no engine is ready."""
-        if (link := self.supervisor.link) is None:
-            raise EngineUnavailable("the engine is not ready")
-        return link
-
-    async def answer_about(
-        self,
-        request: Request,
-        about: schemas.About,
-        candidates: int,
-        function: Callable[[work.Person], Reply],
-        times: int = 1,
-    ) -> Reply:
-        """function of the user whom a request asks about, as in `answer`. What the engine has to compute: her context,
-        unless it has read it, and the candidates; all of it so many times."""
-        self.admission.room(times * QUESTION_TOKENS * candidates)  # else what follows is done for nothing
-        who, ids = await self._read(about)
-        context = mark(request.state.key.name, ids)
-        fresh = 0 if self.admission.knows(context) else len(ids)
-        tokens = times * (fresh + QUESTION_TOKENS * candidates)
-        return await self.answer(request, tokens, lambda: function(who), context)
-
-    async def _read(self, about: schemas.About) -> tuple[work.Person, list[int]]:
-        """Of whom a request asks, and her context's ids. What has to be written for that is written in a thread."""
-        served = self.served
-
-        def read() -> tuple[work.Person, list[int]]:
-            who = work.person(served, about)
-            return who, who.context.tolist()
-
-        if about.history is None and about.user is not None and served.histories.written(about.user):
-            return read()
-        return await anyio.to_thread.run_sync(read, limiter=self._readers)
-
-    async def answer(
-        self, request: Request, tokens: int, function: Callable[[], Reply], context: bytes | None = None
-    ) -> Reply:
-        """function, in a thread, once its tokens are admitted; given up when the client goes away."""
-        if self.draining:
-            raise EngineUnavailable("shutting down")
-        self.link()
-        SALT.set(request.state.key.salt)
-        async with self.admission.admitted(tokens, context):
-            return await unless_gone(
-                request, lambda: anyio.to_thread.run_sync(function, limiter=self._threads)
-            )
 
 
 def application(gateway: Gateway, keys: Keys) -> FastAPI:

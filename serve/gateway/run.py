@@ -16,7 +16,8 @@ from prompts.adapter import AdapterCard
 from prompts.tokens import TokenizerFile
 from serve.child.remote import RemoteEngine
 from serve.engines import both_builds_refused
-from serve.gateway.app import Gateway, application
+from serve.gateway.app import application
+from serve.gateway.gateway import Gateway
 from serve.gateway.keys import SCOPES, Keys, add
 from serve.gateway.limits import Limits
 from serve.gateway.supervisor import Supervisor
