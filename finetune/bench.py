@@ -10,6 +10,8 @@ one's best loss.
 
 import argparse
 import json
+import shlex
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -23,11 +25,13 @@ from finetune.recipe import Recipe, load_recipe
 from finetune.run import as_runnable, build_rows, build_trainer, mixture_options
 from genrec.dataset import Prepared
 from genrec.labels import hash_share
+from genrec.provenance import provenance
 from prompts.adapter import histories_of, layout_of
 from prompts.language_model import load_tokenizer
 
 LABELS_PER_STEP = 30  # about one packed window
 USERS = 0.1  # share of them whose windows are trained on: no contestant gets through more
+LOG_ALONE = {"lessons": 0.0, "lean_for": 0.0, "lean_to": 0.0, "reread": False}  # each label once, as it was
 EVALUATIONS = 12  # validation passes in the time, spread evenly; not counted in it
 
 
@@ -115,7 +119,7 @@ def main() -> None:
     parser.add_argument("--out", default="runs/packing")
     args = parser.parse_args()
     data = _of_some_users(Prepared.load(Path(args.data)))
-    recipe = load_recipe(args.recipe, {"valid_windows": 20, "lessons": 0.0, "lean_for": 0.0})  # the log alone
+    recipe = load_recipe(args.recipe, {"valid_windows": 20, **LOG_ALONE})
     found = {
         name: contestant(data, replace(recipe, packed=name == "packed"), args.minutes, Path(args.out) / name)
         for name in ("packed", "plain")
@@ -130,7 +134,9 @@ def main() -> None:
         "tokens_per_label_ratio": found["plain"]["tokens_per_label"] / found["packed"]["tokens_per_label"],
         "labels_per_second_ratio": found["packed"]["labels_per_second"] / found["plain"]["labels_per_second"],
     }
-    text = json.dumps({"summary": summary, "recipe": recipe.name, "minutes": args.minutes, **found}, indent=1)
+    command = shlex.join(["python", "-m", "finetune.bench", *sys.argv[1:]])
+    about = {"recipe": recipe.name, "seed": recipe.seed, "data": data.name, "minutes": args.minutes}
+    text = json.dumps({"summary": summary, **about, **provenance(command), **found}, indent=1)
     (Path(args.out) / "packing.json").write_text(text + "\n")
     print(json.dumps(summary, indent=1))
 
