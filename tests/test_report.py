@@ -219,7 +219,7 @@ def test_the_page_draws_every_kind_of_figure(html: str) -> None:
     assert html.count('class="chart"') >= 9
     assert "prefers-color-scheme: dark" in html
     assert "@media print" in html
-    assert "3 steps, 300 tokens" in html
+    assert "The last point: step 3, 300 tokens" in html
 
 
 def test_charts_put_points_where_they_belong() -> None:
