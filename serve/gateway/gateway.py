@@ -1,5 +1,6 @@
 """What the routes share: the engine that is ready, the data set, and how a request is admitted and answered."""
 
+import gc
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import TypeVar
@@ -44,6 +45,8 @@ class Gateway:
         self.supervisor.start()
         engine = RemoteEngine(lambda path, body: from_thread(self.link())(path, body), "remote", SALT.get)
         self._served = await anyio.to_thread.run_sync(self._open, engine)
+        gc.collect()
+        gc.freeze()  # the data set stays: a collection that walked it would hold every request up, for tens of ms
 
     def _engine_is_new(self) -> None:
         """What is known of what the last one had cached, and of its weights, holds no longer."""
