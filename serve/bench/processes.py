@@ -87,10 +87,10 @@ def asking(place: Path) -> httpx2.Client:
 
 
 def child(folder: Path, dtype: str, place: Path) -> Any:
-    """The gateway's own child: vLLM's server with the settings that score fastest, and every core."""
+    """The gateway's own child: vLLM's server with the settings that score fastest."""
     from serve.child.process import command
 
-    return on_socket(command("vllm", folder, dtype, place), place, VLLM_CPU_NUM_OF_RESERVED_CPU="0")
+    return on_socket(command("vllm", folder, dtype, place), place)
 
 
 def vllm_defaults(folder: Path, dtype: str, place: Path, eager: bool) -> Any:

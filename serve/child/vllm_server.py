@@ -8,6 +8,10 @@ import os
 import sys
 
 ENVIRONMENT = {"VLLM_PLUGINS": "genrec", "VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "WARNING"}
+EVERY_CORE = (
+    "VLLM_CPU_NUM_OF_RESERVED_CPU",
+    "0",
+)  # vLLM leaves one free: half of two, for a gateway that needs little
 
 
 def arguments(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
@@ -37,6 +41,7 @@ def command_line(folder: str, dtype: str, socket: str, served_name: str) -> list
 def main() -> None:
     chosen = arguments(argparse.ArgumentParser(prog="python -m serve.child.vllm_server")).parse_args()
     os.environ.update(ENVIRONMENT)
+    os.environ.setdefault(*EVERY_CORE)
     sys.argv[1:] = command_line(chosen.folder, chosen.dtype, chosen.socket, chosen.served_name)
     from vllm.entrypoints.launchers.api_server.entry import main as serve
 
