@@ -30,6 +30,8 @@ class Histories:
 
     def start(self, user_id: str, point: int) -> int:
         """The first line of the window at this point."""
+        if user_id not in self._rows:  # of someone new nothing is kept
+            return 0
         if user_id not in self._starts:
             lengths = [len(ids) for ids in self._lines(user_id, with_stats=True)]
             self._starts[user_id] = window_starts(lengths, self.history_tokens)
@@ -40,6 +42,8 @@ class Histories:
     ) -> np.ndarray:
         """(n,) int64 ids of the context after `point` lines have become known: the window that stands there, or the
         lines from `start` on."""
+        if user_id not in self._rows:
+            return np.asarray(self.layout.head(user_id), np.int64)
         if user_id not in self._heads:
             self._heads[user_id] = np.asarray(self.layout.head(user_id), np.int64)
         first = self.start(user_id, point) if start is None else start
@@ -48,11 +52,11 @@ class Histories:
 
     def written(self, user_id: str) -> bool:
         """Whether the user's lines stand ready; until then a context costs the writing of her whole log."""
-        return user_id in self._starts
+        return user_id in self._starts or user_id not in self._rows
 
     def _lines(self, user_id: str, with_stats: bool) -> list[np.ndarray]:
         if (user_id, with_stats) not in self._written:
-            rows = self._rows.get(user_id, [])
+            rows = self._rows[user_id]
             days = line_days([row["ts"] for row in rows])
             self._written[user_id, with_stats] = [
                 np.asarray(self.layout.line(row, with_stats, d), np.int64)

@@ -6,10 +6,14 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import NamedTuple
 
-REMEMBERED = 10_000  # contexts taken to be in the engine's cache
+REMEMBERED = (
+    16_384  # tokens of contexts taken to be in the engine's cache: what the one that keeps least keeps
+)
 QUESTION_TOKENS = 12
 QUESTIONS = 2  # of a candidate: will she click, will she buy
+TEXT_TOKENS = 64  # of a text in a question, at most
 START_RATE = 1_000.0  # tokens a second, until one has been measured
 
 
@@ -27,7 +31,7 @@ class Admission:
     def __init__(self, cap: int) -> None:
         self.cap, self.waiting = cap, 0
         self._rate = START_RATE
-        self._read: OrderedDict[bytes, None] = OrderedDict()
+        self._read: OrderedDict[bytes, int] = OrderedDict()  # a context's mark -> its tokens, the newest last
 
     def room(self, tokens: int) -> None:
         """Raises Busy where so many more would pass the cap."""
@@ -35,28 +39,33 @@ class Admission:
             raise Busy(max(1, math.ceil(self.waiting / self._rate)))
 
     @asynccontextmanager
-    async def admitted(self, tokens: int, context: bytes | None = None) -> AsyncIterator[None]:
-        """Raises Busy at once, without waiting, where the cap would be passed. context: the mark of one that the
-        engine will then have read."""
+    async def admitted(self, tokens: int, context: "Prefix | None" = None) -> AsyncIterator[None]:
+        """Raises Busy at once, without waiting, where the cap would be passed. context: one that the engine will then
+        have read, unless the work fails."""
         self.room(tokens)
         self.waiting += tokens
+        new = context is not None and not self.knows(context)
         if context is not None:
             self._remember(context)
         started = time.monotonic()
         try:
             yield
             self._measure(tokens, time.monotonic() - started)
+        except BaseException:
+            if new and context is not None:
+                self._read.pop(context.mark, None)
+            raise
         finally:
             self.waiting -= tokens
 
-    def knows(self, context: bytes) -> bool:
-        """Whether the engine has read the context of this mark, as far as this process knows."""
-        return context in self._read
+    def knows(self, context: "Prefix") -> bool:
+        """Whether the engine has read it, as far as this process knows."""
+        return context.mark in self._read
 
-    def _remember(self, context: bytes) -> None:
-        self._read[context] = None
-        self._read.move_to_end(context)
-        while len(self._read) > REMEMBERED:
+    def _remember(self, context: "Prefix") -> None:
+        self._read[context.mark] = context.tokens
+        self._read.move_to_end(context.mark)
+        while len(self._read) > 1 and sum(self._read.values()) > REMEMBERED:
             self._read.popitem(last=False)
 
     def forget(self) -> None:
@@ -69,6 +78,18 @@ class Admission:
             self._rate += 0.1 * (max(self.waiting, tokens) / seconds - self._rate)
 
 
-def mark(tenant: str, context: Sequence[int]) -> bytes:
-    """What a context's token ids are known by: each tenant has a cache of its own."""
-    return hashlib.sha256(repr((tenant, tuple(context))).encode()).digest()
+class Prefix(NamedTuple):
+    """A context as an engine caches it. mark: what its token ids are known by; each tenant has a cache of its own."""
+
+    mark: bytes
+    tokens: int
+
+    @classmethod
+    def of(cls, tenant: str, ids: Sequence[int]) -> "Prefix":
+        return cls(hashlib.sha256(repr((tenant, tuple(ids))).encode()).digest(), len(ids))
+
+
+def question_tokens(questions: int, text: str | None = None) -> int:
+    """About as many as the engine has to read for so many questions; text: the words of each, where a client gave
+    them."""
+    return questions * (QUESTION_TOKENS + min(TEXT_TOKENS, len(text or "") // 3))

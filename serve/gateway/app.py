@@ -16,7 +16,7 @@ from genrec.errors import UserError
 from serve.child.gone import ClientGone
 from serve.child.remote import EngineUnavailable
 from serve.gateway import schemas, work
-from serve.gateway.admission import QUESTION_TOKENS, QUESTIONS, Busy
+from serve.gateway.admission import QUESTIONS, Busy, question_tokens
 from serve.gateway.explain import explain as explained
 from serve.gateway.gateway import Gateway
 from serve.gateway.guard import Guard, problem
@@ -72,11 +72,9 @@ def application(gateway: Gateway, keys: Keys) -> FastAPI:
         bounded("items", len(body.items), limits.candidates)
         bounded("query", len(body.query or ""), limits.query_characters)
         told(body)
+        asked = question_tokens(max(1, QUESTIONS * len(body.items)), body.query)
         return await gateway.answer_about(
-            request,
-            body,
-            max(1, QUESTIONS * len(body.items)),
-            lambda who: work.predict(who, gateway.model, body),
+            request, body, asked, lambda who: work.predict(who, gateway.model, body)
         )
 
     @app.post(
@@ -90,7 +88,10 @@ def application(gateway: Gateway, keys: Keys) -> FastAPI:
         vectors = gateway.served.catalog.vectors
         embed = BATCH if body.retrieve == "embedding" and len(vectors) < len(vectors.items) else 0
         return await gateway.answer_about(
-            request, body, 5 * found + embed, lambda who: work.recommend(who, gateway.model, body)
+            request,
+            body,
+            question_tokens(5 * found + embed),
+            lambda who: work.recommend(who, gateway.model, body),
         )
 
     @app.post(
@@ -99,7 +100,11 @@ def application(gateway: Gateway, keys: Keys) -> FastAPI:
     async def explain(body: schemas.ExplainBody, request: Request) -> schemas.ExplainReply:
         told(body)
         return await gateway.answer_about(
-            request, body, 1, lambda who: explained(who, gateway.model, body), times=20
+            request,
+            body,
+            question_tokens(1),
+            lambda who: explained(who, gateway.model, body),
+            leaves_out=True,
         )
 
     @app.post("/v1/rerank", tags=["recommendation"], summary="Cohere's rerank")
@@ -108,7 +113,7 @@ def application(gateway: Gateway, keys: Keys) -> FastAPI:
         bounded("documents", len(body.documents), limits.candidates)
         bounded("query", len(body.query), limits.query_characters)
         told(body)
-        tokens = QUESTION_TOKENS * (QUESTIONS * len(body.documents) + 40)
+        tokens = question_tokens(QUESTIONS * len(body.documents) + 40, body.query)
         ranked = await gateway.answer(request, tokens, lambda: work.rerank(gateway.served, body))
         texts = [work.document_text(document, body.rank_fields) for document in body.documents]
         results = [

@@ -1,6 +1,5 @@
 """What the routes share: the engine that is ready, the data set, and how a request is admitted and answered."""
 
-import gc
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import TypeVar
@@ -11,7 +10,7 @@ from fastapi import Request
 from serve.child.gone import unless_gone
 from serve.child.remote import EngineUnavailable, RemoteEngine
 from serve.gateway import schemas, work
-from serve.gateway.admission import QUESTION_TOKENS, Admission, mark
+from serve.gateway.admission import Admission, Prefix
 from serve.gateway.limits import Limits
 from serve.gateway.link import Link, from_thread
 from serve.gateway.supervisor import Supervisor
@@ -45,8 +44,6 @@ class Gateway:
         self.supervisor.start()
         engine = RemoteEngine(lambda path, body: from_thread(self.link())(path, body), "remote", SALT.get)
         self._served = await anyio.to_thread.run_sync(self._open, engine)
-        gc.collect()
-        gc.freeze()  # the data set stays: a collection that walked it would hold every request up, for tens of ms
 
     def _engine_is_new(self) -> None:
         """What is known of what the last one had cached, and of its weights, holds no longer."""
@@ -74,18 +71,27 @@ class Gateway:
         self,
         request: Request,
         about: schemas.About,
-        candidates: int,
+        questions: int,
         function: Callable[[work.Person], Reply],
-        times: int = 1,
+        leaves_out: bool = False,
     ) -> Reply:
         """function of the user whom a request asks about, as in `answer`. What the engine has to compute: her context,
-        unless it has read it, and the candidates; all of it so many times."""
-        self.admission.room(times * QUESTION_TOKENS * candidates)  # else what follows is done for nothing
+        unless it has read it, and so many tokens of questions; where each line of hers is left out in turn, what
+        follows that line each time."""
+        self._open_for_work()
+        self.admission.room(questions)  # else what follows is done for nothing
         who, ids = await self._read(about)
-        context = mark(request.state.key.name, ids)
+        context = Prefix.of(request.state.key.name, ids)
         fresh = 0 if self.admission.knows(context) else len(ids)
-        tokens = times * (fresh + QUESTION_TOKENS * candidates)
-        return await self.answer(request, tokens, lambda: function(who), context)
+        again = who.window * (questions + len(ids) // 2) if leaves_out else 0
+        return await self.answer(request, fresh + questions + again, lambda: function(who), context)
+
+    def _open_for_work(self) -> Served:
+        """Raises EngineUnavailable where nothing can be answered now."""
+        if self.draining:
+            raise EngineUnavailable("shutting down")
+        self.link()
+        return self.served
 
     async def _read(self, about: schemas.About) -> tuple[work.Person, list[int]]:
         """Of whom a request asks, and her context's ids. What has to be written for that is written in a thread."""
@@ -100,12 +106,10 @@ class Gateway:
         return await anyio.to_thread.run_sync(read, limiter=self._readers)
 
     async def answer(
-        self, request: Request, tokens: int, function: Callable[[], Reply], context: bytes | None = None
+        self, request: Request, tokens: int, function: Callable[[], Reply], context: Prefix | None = None
     ) -> Reply:
         """function, in a thread, once its tokens are admitted; given up when the client goes away."""
-        if self.draining:
-            raise EngineUnavailable("shutting down")
-        self.link()
+        self._open_for_work()
         SALT.set(request.state.key.salt)
         async with self.admission.admitted(tokens, context):
             return await unless_gone(

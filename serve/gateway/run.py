@@ -1,6 +1,7 @@
 """Puts the gateway together and runs it."""
 
 import argparse
+import gc
 import importlib.util
 import shutil
 import subprocess
@@ -44,6 +45,8 @@ def run(args: argparse.Namespace) -> int:
     def open_served(engine: RemoteEngine) -> Served:
         found = served(adapter, card, Prepared.load(data), TokenizerFile(folder), engine)
         found.data.statistics_now()
+        gc.collect()
+        gc.freeze()  # the data set stays: a collection that walked it would hold every request up, for tens of ms
         return found
 
     directory = Path(tempfile.mkdtemp(prefix="genrec-"))  # only this user may enter it

@@ -35,6 +35,11 @@ class Person:
         """(n,) ids of what every question about her stands behind."""
         return self.served.histories.context(self.user_id, self.lines)
 
+    @property
+    def window(self) -> int:
+        """How many of her lines stand there."""
+        return self.lines - self.served.histories.start(self.user_id, self.lines)
+
     def row(self, item_id: str) -> Row:
         return self.served.row(self.user_id, item_id)
 
