@@ -8,9 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
-REMEMBERED = (
-    16_384  # tokens of contexts taken to be in the engine's cache: what the one that keeps least keeps
-)
+REMEMBERED = 16_384  # tokens of contexts taken to be in an engine's cache: the torch one keeps as many
 QUESTION_TOKENS = 12
 QUESTIONS = 2  # of a candidate: will she click, will she buy
 TEXT_TOKENS = 64  # of a text in a question, at most
