@@ -11,6 +11,7 @@ from statistics import fmean
 
 from eval.report.table import LOWER_IS_BETTER, WORDS, Group, Result, groups
 from eval.results_file import read_results
+from genrec.cli import complain
 from genrec.errors import UserError
 
 SHOWN = ("auc", "log_loss", "ece", "hit_rate@10", "ndcg@10")
@@ -78,8 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 )
             results += found
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return complain(error)
     print(table(results))
     return 0
 

@@ -31,12 +31,8 @@ from prompts.language_model import load_tokenizer
 
 LABELS_PER_STEP = 30  # about one packed window
 USERS = 0.1  # share of them whose windows are trained on: no contestant gets through more
-LOG_ALONE = {
-    "lessons": 0.0,
-    "lean_for": 0.0,
-    "lean_to": 0.0,
-    "reread": False,
-}  # of labels as they are, no made-up ones
+# The log's own labels, as they are.
+LOG_ALONE = {"lessons": 0.0, "lean_for": 0.0, "lean_to": 0.0, "reread": False}
 EVALUATIONS = 12  # validation passes in the time, spread evenly; not counted in it
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from eval.injection.lift import cases, measure, summary, titles
 from eval.injection.titles import TEXTS, load_texts
 from eval.results_file import trained, write_measurement
+from genrec.cli import complain
 from genrec.dataset import Prepared
 from genrec.errors import UserError
 from prompts.adapter import AdapterCard
@@ -107,8 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         data = chosen.data or Path("data") / AdapterCard.load(chosen.adapter).data["name"]
         result = attacked(chosen.adapter, Prepared.load(data), chosen)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return complain(error)
     print(table(result))
     out = chosen.out or chosen.adapter.parent / "injection.json"
     write_measurement(result, out, shlex.join(["python", "-m", "eval.injection", *said]))

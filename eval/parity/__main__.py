@@ -27,6 +27,7 @@ from eval.parity.ways import (
     vllm_installed,
 )
 from eval.results_file import trained, write_measurement
+from genrec.cli import complain
 from genrec.dataset import Prepared
 from genrec.errors import UserError
 from prompts.adapter import AdapterCard, histories_of
@@ -158,8 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         data = chosen.data or Path("data") / AdapterCard.load(chosen.adapter).data["name"]
         result = measure(chosen.adapter, Prepared.load(data), chosen.prompts, chosen.seed)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return complain(error)
     print(table(result))
     out = chosen.out or chosen.adapter.parent / "parity.json"
     write_measurement(result, out, command)

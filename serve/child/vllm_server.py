@@ -8,10 +8,8 @@ import os
 import sys
 
 ENVIRONMENT = {"VLLM_PLUGINS": "genrec", "VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "WARNING"}
-EVERY_CORE = (
-    "VLLM_CPU_NUM_OF_RESERVED_CPU",
-    "0",
-)  # vLLM leaves one free: half of two, for a gateway that needs little
+# By itself it leaves one core free: half of two, for a gateway that needs little.
+EVERY_CORE = ("VLLM_CPU_NUM_OF_RESERVED_CPU", "0")
 
 
 def arguments(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:

@@ -8,10 +8,11 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
+from prompts.tokens import MAX_DATA_TOKENS
+
 REMEMBERED = 16_384  # tokens of contexts taken to be in an engine's cache: the torch one keeps as many
 QUESTION_TOKENS = 12
 QUESTIONS = 2  # of a candidate: will she click, will she buy
-TEXT_TOKENS = 64  # of a text in a question, at most
 START_RATE = 1_000.0  # tokens a second, until one has been measured
 
 
@@ -90,4 +91,4 @@ class Prefix(NamedTuple):
 def question_tokens(questions: int, text: str | None = None) -> int:
     """About as many as the engine has to read for so many questions; text: the words of each, where a client gave
     them."""
-    return questions * (QUESTION_TOKENS + min(TEXT_TOKENS, len(text or "") // 3))
+    return questions * (QUESTION_TOKENS + min(MAX_DATA_TOKENS, len(text or "") // 3))

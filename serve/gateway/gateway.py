@@ -78,24 +78,23 @@ class Gateway:
         """function of the user whom a request asks about, as in `answer`. What the engine has to compute: her context,
         unless it has read it, and so many tokens of questions; where each line of hers is left out in turn, what
         follows that line each time."""
-        self._open_for_work()
+        served = self._open_for_work()
         self.admission.room(questions)  # else what follows is done for nothing
-        who, ids = await self._read(about)
+        who, ids = await self._read(served, about)
         context = Prefix.of(request.state.key.name, ids)
         fresh = 0 if self.admission.knows(context) else len(ids)
         again = who.window * (questions + len(ids) // 2) if leaves_out else 0
         return await self.answer(request, fresh + questions + again, lambda: function(who), context)
 
     def _open_for_work(self) -> Served:
-        """Raises EngineUnavailable where nothing can be answered now."""
+        """What answers. Raises EngineUnavailable where nothing can be answered now."""
         if self.draining:
             raise EngineUnavailable("shutting down")
         self.link()
         return self.served
 
-    async def _read(self, about: schemas.About) -> tuple[work.Person, list[int]]:
+    async def _read(self, served: Served, about: schemas.About) -> tuple[work.Person, list[int]]:
         """Of whom a request asks, and her context's ids. What has to be written for that is written in a thread."""
-        served = self.served
 
         def read() -> tuple[work.Person, list[int]]:
             who = work.person(served, about)
