@@ -10,6 +10,7 @@ from tqdm import tqdm
 from eval.recommender import ChainAnswer, Floats, Rows, Work
 from genrec.chain import CHAIN, CTCVR, chained
 from genrec.dataset import Prepared
+from genrec.followers import named
 from genrec.touches import Touches
 from prompts.history import Histories
 from prompts.layout import Known, Layout
@@ -77,7 +78,8 @@ class Genrec:
             question = self.layout.question(task, known=Known(known if self.with_stats else None))
             seen = set(past.items(example.user_id, example.point))
             asked = (*context.tolist(), *question.ids)
-            found = top_items(self.engine, asked, self._trie, k, seen)
+            likely = named(known.get("candidates", "")) if self.with_stats else []
+            found = top_items(self.engine, asked, self._trie, k, seen, likely=likely)
             lists.append([item for item, _ in found.items])
         self._questions += len(lists)
         return lists

@@ -44,6 +44,7 @@ class Search:
     k: int
     gone: Counter[int]  # excluded items at or below a node, by id(node)
     exclude: Collection[str]
+    likely: frozenset[int]  # nodes on the way to likely items, by id
     finished: list[tuple[float, int, str]] = field(default_factory=list)  # the k best, worst first
     open: list[tuple[float, int, Path]] = field(default_factory=list)  # best first
     ties: "itertools.count[int]" = field(default_factory=itertools.count)
@@ -88,53 +89,64 @@ def top_items(
     exclude: Collection[str] = (),
     node_budget: int | None = None,
     stop: Callable[[], bool] = lambda: False,
+    likely: Sequence[str] = (),
 ) -> Found:
     """The k items of the trie that most probably continue the context, `exclude` (seen, unavailable) left out.
 
     node_budget: paths extended at most; stop: asked between batches of them. A search that stops for either says so
-    (`Found.exact`, `Found.gap`).
+    (`Found.exact`, `Found.gap`). likely: items to score whole in the first batch, such as those that the question
+    names: a good bound from the start leaves little to extend. What is found is the same.
     """
-    search, nodes = Search(k, _excluded(trie, exclude), frozenset(exclude)), 0
+    likely = [item for item in likely if item in trie][
+        : None if node_budget is None else max(node_budget - 1, 0)
+    ]
+    on_the_way = frozenset(id(node) for item in likely for node in trie.path(trie.ids(item)))
+    search = Search(k, _excluded(trie, exclude), frozenset(exclude), on_the_way)
     search.reach(Path((), trie.root, 0.0))
+    nodes = len(likely) if search.open else 0
     while not stop() and (
         paths := search.next_paths(WIDTH if node_budget is None else min(WIDTH, node_budget - nodes))
     ):
         nodes += len(paths)
-        steps = [_steps(search, path) for path in paths]
-        questions = [Question(ids, tokens, "vocabulary") for step in steps for ids, tokens in step]
+        asked = [_asked(search, path) for path in paths]
+        questions = [Question(ids, tokens, "vocabulary") for steps in asked for ids, _, tokens in steps]
         scores = iter(engine.score([Request(context, questions)])[0])
-        for path, step in zip(paths, steps, strict=True):
-            _extend(search, path, [(tokens, next(scores)) for _, tokens in step])
+        for path, steps in zip(paths, asked, strict=True):
+            _extend(search, path, [(step, next(scores)) for step in steps])
     items = [(item, logprob) for logprob, _, item in sorted(search.finished, reverse=True)]
     exact = search.best_open() <= search.bound()
     return Found(items, exact, 0.0 if exact else search.best_open() - search.bound(), nodes)
 
 
-Step = tuple[tuple[int, ...], tuple[int, ...]]  # token ids from the context's end, the tokens that may follow
+Step = tuple[
+    tuple[int, ...], Node, tuple[int, ...]
+]  # ids from the context's end, where they lead, what may follow
 
 
-def _steps(search: Search, path: Path) -> list[Step]:
-    """The questions that extend a path: one, or, as long as there is no choice left, one a token to the item's end,
-    which an engine answers together, for each is a prefix of the next."""
-    steps, ids, node = [], path.ids, path.node
-    while not node.items:
+def _asked(search: Search, path: Path) -> list[Step]:
+    """What an engine is asked to extend a path: one step, and those after it as long as there is no choice left or the
+    way leads to a likely item. It answers them together, for each begins with another."""
+    steps, ways = list[Step](), [(path.ids, path.node)]
+    for ids, node in ways:  # which grow
+        if node.items:
+            continue
         tokens = tuple(t for t, child in node.children.items() if search.left(child))
-        steps.append((ids, tokens))
-        if len(tokens) > 1:
-            break
-        ids, node = (*ids, tokens[0]), node.children[tokens[0]]
+        steps.append((ids, node, tokens))
+        sure = tokens if len(tokens) == 1 else [t for t in tokens if id(node.children[t]) in search.likely]
+        ways += [((*ids, t), node.children[t]) for t in sure]
     return steps
 
 
-def _extend(search: Search, path: Path, scored: list[tuple[tuple[int, ...], np.ndarray]]) -> None:
-    for tokens, logprobs in scored:
-        ends = [
-            Path((*path.ids, token), path.node.children[token], path.logprob + float(logprob))
-            for token, logprob in zip(tokens, logprobs, strict=True)
-        ]
-        path = ends[0]
-    for end in ends:
-        search.reach(end)
+def _extend(search: Search, path: Path, scored: list[tuple[Step, np.ndarray]]) -> None:
+    gone_through = {ids for (ids, _, _), _ in scored}
+    reached = {path.ids: path.logprob}
+    for (ids, node, tokens), logprobs in scored:
+        for token, logprob in zip(tokens, logprobs, strict=True):
+            end = Path((*ids, token), node.children[token], reached[ids] + float(logprob))
+            if end.ids in gone_through:
+                reached[end.ids] = end.logprob
+            else:
+                search.reach(end)
 
 
 def _excluded(trie: Trie, exclude: Collection[str]) -> Counter[int]:

@@ -1,6 +1,6 @@
 """An adapter on the data set that it serves: everything that answers a request, loaded once. Knows no model library."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -113,10 +113,19 @@ class Served:
 
     def recommend(self, user_id: str, k: int, nodes: int | None = None) -> Found:
         """The k items most likely to be next, of all that she has not touched: exact, or within so many nodes."""
-        touched = set(self.touched(user_id, self.item_task()))
-        return top_items(
-            self.engine, self.next_question(user_id), self.catalog.trie, k, exclude=touched, node_budget=nodes
-        )
+        return self.next_items(user_id, k, self.touched(user_id, self.item_task()), node_budget=nodes)
+
+    def next_items(
+        self,
+        user_id: str,
+        k: int,
+        exclude: Collection[str],
+        node_budget: int | None = None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> Found:
+        """The k items most likely to be next, of all but `exclude`; see serve.search.top_items."""
+        asked, likely = self.next_question(user_id), self.followers(user_id)
+        return top_items(self.engine, asked, self.catalog.trie, k, exclude, node_budget, stop, likely)
 
     def embed_users(self, user_ids: Sequence[str]) -> np.ndarray:
         """(n, width) float32, of length 1: each user's context and the question what comes next, as of the log's end.
@@ -131,12 +140,16 @@ class Served:
 
     def next_question(self, user_id: str) -> tuple[int, ...]:
         """The ids behind which an item is the next one: her context, and the item task's question."""
-        task = self.item_task()
-        known = self.touched(user_id, task, self.point(user_id))
-        candidates = self.data.followers_now(task.name).candidates(known, CANDIDATES)
-        question = self.layout.question(task.name, known=Known({"candidates": joined(candidates)}))
+        known = Known({"candidates": joined(self.followers(user_id))})
+        question = self.layout.question(self.item_task().name, known=known)
         context = self.histories.context(user_id, self.point(user_id))
         return (*context.tolist(), *question.ids)
+
+    def followers(self, user_id: str) -> list[str]:
+        """The items that followed what she touched last, best first: the candidates that her next question names."""
+        task = self.item_task()
+        known = self.touched(user_id, task, self.point(user_id))
+        return self.data.followers_now(task.name).candidates(known, CANDIDATES)
 
 
 def served(

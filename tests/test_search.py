@@ -64,7 +64,8 @@ def test_the_search_is_exact(
 ) -> None:
     engine, trie = RandomEngine(seed, sharp), Trie(catalog)
     left_out = data.draw(st.sets(st.sampled_from(sorted(catalog)))) if catalog else {"unknown"}
-    found = top_items(engine, CONTEXT, trie, k, left_out)
+    likely = data.draw(st.lists(st.sampled_from([*sorted(catalog), "unknown"]), max_size=6))
+    found = top_items(engine, CONTEXT, trie, k, left_out, likely=likely)
     assert found.exact
     assert found.gap == 0
     assert not {item for item, _ in found.items} & left_out
@@ -72,12 +73,12 @@ def test_the_search_is_exact(
     same(found.items, wanted, 1e-9)
 
 
-@given(catalogs, st.integers(0, 100), st.integers(1, 8), st.integers(0, 30))
+@given(catalogs, st.integers(0, 100), st.integers(1, 8), st.integers(0, 30), st.integers(0, 12))
 def test_a_budget_is_kept_and_the_gap_is_a_bound(
-    catalog: dict[str, tuple[int, ...]], seed: int, k: int, budget: int
+    catalog: dict[str, tuple[int, ...]], seed: int, k: int, budget: int, hints: int
 ) -> None:
     engine, trie = RandomEngine(seed, 2.0), Trie(catalog)
-    found = top_items(engine, CONTEXT, trie, k, node_budget=budget)
+    found = top_items(engine, CONTEXT, trie, k, node_budget=budget, likely=sorted(catalog)[:hints])
     assert found.nodes <= budget
     wanted = every_item(engine, CONTEXT, trie, set())[:k] if catalog else []
     if found.exact:
@@ -99,6 +100,17 @@ def test_a_sure_model_looks_at_few_paths() -> None:
     assert found.exact
     assert found.nodes < 200
     assert len(engine.calls) <= 8
+
+
+def test_likely_items_make_a_search_short() -> None:
+    catalog = {str(n): (*(int(d) + 1 for d in np.base_repr(n, 5).zfill(4)), END) for n in range(625)}
+    trie = Trie(catalog)
+    engine = RandomEngine(seed=1, sharp=4.0)
+    found = top_items(engine, CONTEXT, trie, 5)
+    again = top_items(engine, CONTEXT, trie, 5, likely=[item for item, _ in found.items])
+    same(again.items, found.items, 1e-9)
+    assert again.exact
+    assert again.nodes < found.nodes / 2
 
 
 def test_a_tiny_model_over_a_random_catalog(tmp_path: Path) -> None:

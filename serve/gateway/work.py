@@ -10,13 +10,12 @@ import numpy as np
 
 from genrec.chain import CHAIN, CTCVR
 from genrec.errors import UserError
-from genrec.followers import CANDIDATES
 from genrec.stated import stated
 from serve.gateway import schemas
 from serve.guest import GUEST, Told, guest
 from serve.nearest import nearest
 from serve.predictor import Predictor, Row
-from serve.search import Found, top_items
+from serve.search import Found
 from serve.served import Served
 
 
@@ -167,9 +166,7 @@ def _ends(deadline_ms: int | None, started: float) -> Callable[[], bool]:
 
 
 def _searched(who: Person, n: int, gone: set[str], stop: Callable[[], bool]) -> Found:
-    served = who.served
-    asked = served.next_question(who.user_id)
-    return top_items(served.engine, asked, served.catalog.trie, n, exclude=gone, stop=stop)
+    return who.served.next_items(who.user_id, n, gone, stop=stop)
 
 
 def _nearest(who: Person, n: int, gone: set[str], stop: Callable[[], bool]) -> Found:
@@ -179,10 +176,8 @@ def _nearest(who: Person, n: int, gone: set[str], stop: Callable[[], bool]) -> F
 
 
 def _followed(who: Person, gone: set[str]) -> Found:
-    served = who.served
-    known = served.touched(who.user_id, served.item_task(), who.lines)
-    candidates = served.data.followers_now(served.item_task().name).candidates(known, CANDIDATES)
-    return Found([(item, float("nan")) for item in candidates if item not in gone], False, float("inf"), 0)
+    found = [(item, float("nan")) for item in who.served.followers(who.user_id) if item not in gone]
+    return Found(found, False, float("inf"), 0)
 
 
 def _stated(served: Served, task: str, rows: Sequence[Row]) -> np.ndarray:
