@@ -10,10 +10,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 from typing import Any
 
+import anyio
 import httpx2
 import pytest
+import starlette.requests
 import uvicorn
 from engine_contract import CONTEXT, QUESTIONS
 from fastapi import FastAPI
@@ -21,12 +24,14 @@ from tiny import save_model, save_tokenizer
 
 from prompts.attention import NAME
 from prompts.language_model import load_model, load_tokenizer
+from serve.child.gone import ClientGone
 from serve.child.remote import RemoteEngine, over_socket
 from serve.child.torch_app import app
 from serve.child.torch_openai import routes
 from serve.engine import Request
-from serve.gateway import openai_routes
+from serve.gateway import openai_routes, schemas
 from serve.gateway.admission import Admission
+from serve.gateway.gateway import READERS, Gateway
 from serve.gateway.guard import Guard
 from serve.gateway.keys import Keys, add
 from serve.gateway.limits import Limits
@@ -120,3 +125,23 @@ def test_a_text_ends_when_its_client_goes_away(
     while (now := scores(sockets["engine"], engine)) != before:
         before = now
     assert engine.written < MOST
+
+
+def test_a_history_is_not_written_for_a_client_that_went_away_before_its_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gateway = Gateway(SimpleNamespace(link=object()), lambda engine: None, "genrec", Limits())  # type: ignore[arg-type, return-value]
+    gateway._served = SimpleNamespace()  # type: ignore[assignment]
+    monkeypatch.setattr("serve.gateway.work.person", lambda *_: pytest.fail("written"))
+
+    async def receive() -> dict[str, str]:
+        return {"type": "http.disconnect"}
+
+    async def ask() -> None:
+        for n in range(READERS):
+            gateway._readers.acquire_on_behalf_of_nowait(n)
+        request = starlette.requests.Request({"type": "http"}, receive)
+        with anyio.fail_after(60), pytest.raises(ClientGone):
+            await gateway.answer_about(request, schemas.About(user=None, history=[]), 1, lambda who: who)
+
+    anyio.run(ask)

@@ -80,7 +80,7 @@ class Gateway:
         follows that line each time."""
         served = self._open_for_work()
         self.admission.room(questions)  # else what follows is done for nothing
-        who, ids = await self._read(served, about)
+        who, ids = await self._read(request, served, about)
         context = Prefix.of(request.state.key.name, ids)
         fresh = 0 if self.admission.knows(context) else len(ids)
         again = who.window * (questions + len(ids) // 2) if leaves_out else 0
@@ -93,8 +93,11 @@ class Gateway:
         self.link()
         return self.served
 
-    async def _read(self, served: Served, about: schemas.About) -> tuple[work.Person, list[int]]:
-        """Of whom a request asks, and her context's ids. What has to be written for that is written in a thread."""
+    async def _read(
+        self, request: Request, served: Served, about: schemas.About
+    ) -> tuple[work.Person, list[int]]:
+        """Of whom a request asks, and her context's ids. What has to be written for that is written in a thread, unless
+        the client goes away before its turn."""
 
         def read() -> tuple[work.Person, list[int]]:
             who = work.person(served, about)
@@ -102,7 +105,7 @@ class Gateway:
 
         if about.history is None and about.user is not None and served.histories.written(about.user):
             return read()
-        return await anyio.to_thread.run_sync(read, limiter=self._readers)
+        return await unless_gone(request, lambda: anyio.to_thread.run_sync(read, limiter=self._readers))
 
     async def answer(
         self, request: Request, tokens: int, function: Callable[[], Reply], context: Prefix | None = None
