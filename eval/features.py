@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from genrec.dataset import Prepared
 
+SHARES = (1e-6, 1 - 1e-6)  # the range of a share whose log-odds are taken
 MOST_VALUES = 50  # of one text or list column that become columns of their own
 
 

@@ -103,11 +103,17 @@ class Genrec:
         for example, known in zip(data.examples.iloc[rows].itertuples(), stats, strict=True):
             what = Known.of(known if self.with_stats else None, example.horizon_days, example.gap_days)
             asked.append(Row(example.user_id, example.point, example.item_id, what))
-        query = None
-        if self.query is not None:
-            query = self.layout.wording(tasks[0], self.query, asked[0].known if asked else Known())
         self._questions += len(asked) * len(tasks)
-        return self._predictor.predict(asked, tasks, query)
+        if self.query is None:
+            return self._predictor.predict(asked, tasks)
+        words = np.array([self.layout.wording(tasks[0], self.query, row.known) for row in asked])
+        found = {task: np.empty(len(asked)) for task in tasks}
+        for query in np.unique(words):  # one for each horizon that it names
+            at = np.flatnonzero(words == query)
+            part = self._predictor.predict([asked[i] for i in at], tasks, str(query))
+            for task in tasks:
+                found[task][at] = part[task]
+        return found
 
     def _task(self, data: Prepared, rows: Rows) -> str:
         return str(data.examples.task.iloc[rows[0]]) if len(rows) else "click"

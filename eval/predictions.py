@@ -7,6 +7,7 @@ import numpy as np
 
 from eval.answers import as_task, asked
 from eval.baselines.file import FilePredictions
+from eval.results_file import in_file_names
 from genrec.chain import CTCVR
 from genrec.dataset import Prepared
 from genrec.errors import UserError
@@ -22,7 +23,7 @@ def read_files(
     files: list[FilePredictions] = []
     for path in paths:
         file = FilePredictions(path)
-        if file.name in {*taken, *(other.name for other in files)}:
+        if in_file_names(file.name) in map(in_file_names, {*taken, *(other.name for other in files)}):
             raise UserError(f"Two models are called {file.name!r}", str(path), "give the file another name")
         if not any(answered(file, data, task) for task in tasks):
             raise UserError(

@@ -43,6 +43,11 @@ def trained(card: AdapterCard) -> dict[str, Any]:
     return {k: v for k, v in card.training.items() if k not in ("log", "machine", "versions")}
 
 
+def in_file_names(model: str) -> str:
+    """A model's name as the names of its results have it."""
+    return model.replace(" ", "-").replace("/", "-")
+
+
 def _write(whole: dict[str, Any], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False) + "\n"

@@ -16,7 +16,7 @@ from eval.predictions import read_files, those_for
 from eval.protocols import require
 from eval.recommender import Recommender
 from eval.report import write_report
-from eval.results_file import trained, write_result
+from eval.results_file import in_file_names, trained, write_result
 from eval.store import Store
 from genrec.chain import CTCVR
 from genrec.dataset import Prepared
@@ -64,6 +64,7 @@ def evaluate(adapter: Path, data: Prepared, options: Options, out: Path) -> list
             f"measured on {options.regime} statistics, though the adapter was trained on {served.card.regime} ones: "
             "its stored calibration stays as it is"
         )
+    own = options.regime == served.card.regime and _its_own(served.card, data)
     mark = served.card.fingerprint(adapter)
     contestants: list[Recommender] = [Genrec(OURS, served.layout, served.histories, served.engine, mark)]
     if options.without_stats:
@@ -80,14 +81,14 @@ def evaluate(adapter: Path, data: Prepared, options: Options, out: Path) -> list
         for evaluation in done[1:]:
             pairs = harness.compare(done[0].answers, evaluation.answers, options.repeats, options.seed)
             done[0].result["paired"] += [{"against": evaluation.result["model"], **pair} for pair in pairs]
-        if options.regime == served.card.regime:
-            fitted = {name: line.to_json() for name, line in done[0].lines.items()}
-            calibration |= _better_founded(fitted, served.card.calibration)
+        fitted = {name: line.to_json() for name, line in done[0].lines.items()}
+        calibration |= _better_founded(fitted, served.card.calibration)
         for evaluation in done:
-            name = f"{data.name}-{task}-{evaluation.result['model'].replace(' ', '-').replace('/', '-')}.json"
+            name = f"{data.name}-{task}-{in_file_names(evaluation.result['model'])}.json"
             results.append(write_result(_about_training(evaluation.result, served.card), out / name))
     worth = ask_gap(served, data, options, store, mark) if options.ask else {}
-    _into_card(adapter, calibration, worth)
+    if own:
+        _into_card(adapter, calibration, worth)
     write_report(results, out, learning=learning(served.card), title=f"genrec on {data.name}", ours=[OURS])
     return results
 
@@ -100,13 +101,21 @@ def _checked(
         raise UserError(f"No task {min(unknown)!r}", cure=f"use one of: {', '.join(harness.tasks(data))}")
     if options.protocol:
         require(data, options.protocol, card.data)
-    elif (card.data["name"], card.data["train_end"]) != (data.name, data.train_end):
-        print(f"the adapter was trained on {card.data['name']}: it may have seen what it is judged on here")
+    elif not _its_own(card, data):
+        print(
+            f"the adapter was trained on {card.data['name']}: it may have seen what it is judged on here, so its "
+            "stored calibration stays as it is"
+        )
     tasks = options.tasks or measurable(data)
     taken = {OURS, UNTRAINED, WITHOUT}
     if options.predictions and options.baselines:
         taken |= {make().name for task in tasks for make in lineup(data, task)}
     return tasks, read_files(options.predictions, data, tasks, taken)
+
+
+def _its_own(card: AdapterCard, data: Prepared) -> bool:
+    """Whether this data set is the one, and split as the one, that the adapter was trained on."""
+    return bool((card.data["name"], card.data["train_end"]) == (data.name, data.train_end))
 
 
 def measurable(data: Prepared) -> list[str]:
@@ -158,23 +167,23 @@ def ask_gap(served: Served, data: Prepared, options: Options, store: Store, mark
     for task in served.layout.tasks.values():
         if task.kind != "binary" or not task.held_out or task.given is not None:
             continue
-        if not len(asked(data, task.name, ask.split).rows):
+        rows = asked(data, task.name, ask.split).rows
+        if (
+            not len(rows) or (data.examples.gap_days.iloc[rows] > 0).any()
+        ):  # no wording says that a window begins later
             continue
-        own = harness.evaluate(
-            Genrec(OURS, served.layout, served.histories, served.engine, mark),
-            data,
-            replace(ask, task=task.name),
-            store,
-        )
-        scores = {}
-        for wording in task.held_out:
-            free = Genrec("ask", served.layout, served.histories, served.engine, mark, query=wording)
-            print(f"{task.name}: asked as {wording!r}", flush=True)
-            done = harness.evaluate(free, data, replace(ask, task=task.name), store)
-            scores[wording] = done.result["metrics"]["auc"]["value"]
-        trained, held_out = own.result["metrics"]["auc"]["value"], min(scores.values())
+        aucs = dict[str | None, float]()
+        for wording in (None, *task.held_out):
+            name = OURS if wording is None else "ask"
+            ours = Genrec(name, served.layout, served.histories, served.engine, mark, query=wording)
+            ours.fit(data, options.regime)
+            print(f"{task.name}: asked {'as trained' if wording is None else f'as {wording!r}'}", flush=True)
+            done = harness.evaluate(ours, data, replace(ask, task=task.name), store)
+            aucs[wording] = done.result["metrics"]["auc"]["value"]
+        trained, scores = aucs.pop(None), aucs
+        held_out = min(scores.values())
         found[task.name] = {
-            "trained": trained, "held_out": held_out, "wordings": scores, "n": own.result["n"],
+            "trained": trained, "held_out": held_out, "wordings": scores, "n": done.result["n"],
             "within": bool(trained - held_out <= 0.01),
         }  # fmt: skip
     return found

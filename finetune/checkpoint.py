@@ -27,6 +27,10 @@ def folder(run: str | Path, step: int) -> Path:
     return Path(run) / f"checkpoint-{step}"
 
 
+def step_of(checkpoint: Path) -> int:
+    return int(checkpoint.name.removeprefix("checkpoint-"))
+
+
 def mark_complete(path: Path) -> None:
     """Flush every file, then write the marker under another name and rename it: it is there whole or not at all."""
     hashes = {}

@@ -16,7 +16,7 @@ from finetune.trainer import SharedContextTrainer
 from genrec.dataset import Prepared
 from genrec.tables import written_whole
 from prompts.adapter import AdapterCard, prompts_hash
-from prompts.base_files import fingerprint
+from prompts.base_files import fingerprint, revision
 
 ADAPTER = "adapter"
 
@@ -33,7 +33,7 @@ def export(
     history = trainer.state.log_history
     last = next((h for h in reversed(history) if "eval_loss" in h), {})
     card = AdapterCard(
-        base={"name": recipe.base, "fingerprint": fingerprint(recipe.base), "revision": _revision(trainer)},
+        base={"name": recipe.base + _commit(trainer), "fingerprint": fingerprint(recipe.base)},
         dtype=recipe.dtype,
         pack=data.reading.pack,
         tasks=[json.loads(json.dumps(asdict(task))) for task in data.tasks.values()],
@@ -56,9 +56,10 @@ def export(
     return out / ADAPTER
 
 
-def _revision(trainer: SharedContextTrainer) -> str:
-    """The commit of a base that a hub gave; "" for a folder."""
-    return str(getattr(trainer.model.config, "_commit_hash", None) or "")
+def _commit(trainer: SharedContextTrainer) -> str:
+    """@commit of a base that a hub gave, if its name does not say it; "" for a folder."""
+    found = getattr(trainer.model.config, "_commit_hash", None)
+    return f"@{found}" if found and revision(trainer.model.name_or_path)[1] is None else ""
 
 
 def _model_card(card: AdapterCard) -> str:

@@ -1,5 +1,6 @@
 """One training run, read down the page: recipe, data, model, budget, training, the adapter that describes itself."""
 
+import filecmp
 import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
@@ -16,7 +17,7 @@ from trl.trainer.sft_config import SFTConfig
 from finetune import checkpoint
 from finetune.budget import probe
 from finetune.collate import Collator
-from finetune.export import export
+from finetune.export import ADAPTER, export
 from finetune.lessons import Lessons
 from finetune.mixture import Mixture, MixtureOptions, rows_of
 from finetune.recipe import Recipe
@@ -26,7 +27,7 @@ from genrec.errors import UserError
 from genrec.fields import read_stored
 from genrec.tables import file_written_whole
 from prompts import attention
-from prompts.adapter import histories_of, layout_of, prompts_hash
+from prompts.adapter import CARD, histories_of, layout_of, prompts_hash
 from prompts.dtypes import runnable
 from prompts.language_model import load_model, load_tokenizer
 from prompts.pack import TASKS
@@ -56,7 +57,10 @@ def train(data: Prepared, recipe: Recipe, out: Path, resume: bool = True) -> Pat
     )
     newest = checkpoint.newest(out) if resume else None
     learned_from = {"data": data.fingerprint(recipe.regime), "prompts": prompts_hash(layout)}
-    kept = _same_run(out, {**asdict(recipe), **learned_from}, newest is not None)
+    kept = _same_run(out, {**asdict(recipe), **learned_from}, resume)
+    if newest and _exported(newest, out, recipe.steps or kept.get("steps")):
+        print(f"{out} is finished: {newest.name} is its last, and what was exported")
+        return out / ADAPTER
     rows = build_rows(mixture, recipe, out)
     trainer = build_trainer(recipe, mixture, rows, tokenizer, out)
     steps, probed = _steps(trainer, rows, recipe, out / STEPS, kept)
@@ -73,6 +77,18 @@ def train(data: Prepared, recipe: Recipe, out: Path, resume: bool = True) -> Pat
         "resumed_from": newest.name if newest else None,
     }
     return export(trainer, data, recipe, layout, out, facts)
+
+
+def _exported(newest: Path, out: Path, steps: int | None) -> bool:
+    """Whether a run's last checkpoint is what its adapter holds: nothing is left to do, and the adapter's card may have
+    been written to since."""
+    adapter, weights = out / ADAPTER, "adapter_model.safetensors"
+    return (
+        checkpoint.step_of(newest) == steps
+        and (adapter / CARD).exists()
+        and (adapter / weights).exists()
+        and filecmp.cmp(newest / weights, adapter / weights, shallow=False)
+    )
 
 
 def as_runnable(recipe: Recipe) -> Recipe:
@@ -99,7 +115,7 @@ def mixture_options(recipe: Recipe) -> MixtureOptions:
         stats_dropout=recipe.stats_dropout,
         paraphrase_share=recipe.paraphrase_share,
         reread=recipe.reread,
-        lean=recipe.lean_for > 0,
+        lean=recipe.lean_for > 0 or recipe.lean_to > 0,
         regime=recipe.regime,
         seed=recipe.seed,
     )
@@ -108,11 +124,13 @@ def mixture_options(recipe: Recipe) -> MixtureOptions:
 def _same_run(out: Path, what: dict[str, Any], resuming: bool) -> dict[str, Any]:
     """A folder holds one run: refuse to continue it with another recipe, other data or other prompts.
 
-    Returns what it recorded of its step count, nothing for a new one.
+    Returns what it recorded of its step count, nothing for a new one; a run that was killed before its first checkpoint
+    begins again with the same count.
     """
     out.mkdir(parents=True, exist_ok=True)
     path, now = out / "run.json", json.loads(json.dumps(what))
-    before = read_stored(path, dict, ANEW) if resuming and path.exists() else now
+    resuming = resuming and path.exists()
+    before = read_stored(path, dict, ANEW) if resuming else now
     if changed := sorted(k for k in {*now, *before} if now.get(k) != before.get(k)):
         raise UserError(
             f"This folder holds a run with another {', '.join(changed)}",

@@ -1,16 +1,19 @@
 """Judges a user's own files as `genrec data check` shows it: what is repaired, warned of, refused. Writes nothing."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from genrec import splits
 from genrec.errors import UserError
 from genrec.findings import Finding, Findings, told
 from genrec.reading import Loaded
 from genrec.sources.files import read
 from genrec.sources.files.mapping import find_mapping
+from genrec.tasks import load_tasks
 
 _SHIPPED = ("impression", "click", "convert", "visit")
 
@@ -39,15 +42,29 @@ class Report:
         return "\n".join([*blocks, f"{numbers}: {verdict}"])
 
 
-def check(path: Path, mapping: Path | None = None) -> Report:
-    """Read the files just as loading them does, but go on after a refusal, and look for what loading lets pass."""
+def check(path: Path, mapping: Path | None = None, task_folders: Sequence[Path] = ()) -> Report:
+    """Read the files just as loading them does, but go on after a refusal, and look for what loading lets pass.
+
+    task_folders: where the reading's tasks are looked up; without any they are not.
+    """
     findings = Findings()
     try:
         loaded = read(find_mapping(path, mapping), findings)
     except UserError as error:
         findings.refuse_error(error)
-        loaded = None
-    if loaded:
+        return Report(None, findings)
+    if loaded is None:
+        return Report(None, findings)
+    reading = loaded.reading
+    for checked in (
+        lambda: splits.whole(reading.split),
+        lambda: task_folders and load_tasks(task_folders, reading.tasks, reading.labels),
+    ):
+        try:
+            checked()
+        except UserError as error:
+            findings.refuse_error(error)
+    if not findings.refused:
         _doubts(loaded, findings)
     return Report(loaded, findings)
 

@@ -86,6 +86,16 @@ def uncredited(frame: pd.DataFrame, tasks: Mapping[str, Task]) -> dict[str, int]
     return lost
 
 
+def unlisted(frame: pd.DataFrame, tasks: Mapping[str, Task]) -> dict[str, int]:
+    """By task whose answer is the impression's own value, how many impressions have one that it does not list."""
+    found = {}
+    for task in tasks.values():
+        if task.label["rule"] == "value":
+            values = impressions(frame, tasks).value
+            found[task.name] = int((~values.isin([float(v) for v in task.label["values"]])).sum())
+    return found
+
+
 def _attributed(frame: pd.DataFrame, event: str, targets: pd.DataFrame, at: str, within: int) -> np.ndarray:
     """(len(targets),) the time of the first `event` credited to each target row, else -1."""
     times = np.full(len(targets), -1, dtype=np.int64)

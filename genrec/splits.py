@@ -10,20 +10,29 @@ import pandas as pd
 
 from genrec.durations import DAY
 from genrec.errors import UserError
+from genrec.fields import misfit, refuse_unknown
 from genrec.labels import hash_share
 from genrec.reading import Reading
+from genrec.tasks import SPLITS
 
-NAMES = ("train", "valid", "test")
 WAYS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {"time": {"fractions": (0.8, 0.1, 0.1)}, "last": {}, "users": {"folds": 10, "fold": 0}}
 )  # that any log can be split, with what is meant where a split does not say it
 
 
 def whole(split: Mapping[str, Any]) -> dict[str, Any]:
-    """A split with all that it leaves unsaid."""
-    by = split.get("by", "time")
+    """A split with all that it leaves unsaid. Raises UserError for what cannot be meant."""
+    where, by = "reading.yaml, split", split.get("by", "time")
+    if by not in {*WAYS, "given"}:
+        raise UserError(f"Unknown split {by!r}", where=where, cure="use time, last, users or given")
+    refuse_unknown(split, ["by", *WAYS.get(by, ())], where)
     said = {"by": by, **WAYS.get(by, {}), **split}
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in said.items()}
+    said = {key: list(value) if isinstance(value, tuple) else value for key, value in said.items()}
+    for key, kind in (("fractions", [float]), ("folds", int), ("fold", int)):
+        if key in said and (odd := misfit(said[key], kind, key)):
+            cure = "give three numbers that sum to 1" if key == "fractions" else "give a whole number"
+            raise UserError(f"split.{odd}", where=where, cure=cure)
+    return said
 
 
 def another(reading: Reading, split: Mapping[str, Any]) -> Reading:
@@ -57,12 +66,8 @@ def assign(examples: pd.DataFrame, split: Mapping[str, Any], end: int) -> tuple[
     if by == "last":
         return _by_last(examples, end)
     if by == "users":
-        return _by_users(examples, int(split["folds"]), int(split["fold"]), end)
-    if by == "given":
-        return _as_given(examples, end)
-    raise UserError(
-        f"Unknown split {by!r}", where="reading.yaml, split.by", cure="use time, last, users or given"
-    )
+        return _by_users(examples, split["folds"], split["fold"], end)
+    return _as_given(examples, end)
 
 
 def _by_time(examples: pd.DataFrame, fractions: Any, end: int) -> tuple[np.ndarray, int]:
@@ -75,7 +80,7 @@ def _by_time(examples: pd.DataFrame, fractions: Any, end: int) -> tuple[np.ndarr
     times = np.sort(shown if len(shown) else examples.ts.to_numpy())
     first = times[int(fractions[0] * len(times))]
     second = times[int((fractions[0] + fractions[1]) * len(times))]
-    names = np.select([examples.ts < first, examples.ts < second], NAMES[:2], NAMES[2]).astype(object)
+    names = np.select([examples.ts < first, examples.ts < second], SPLITS[:2], SPLITS[2]).astype(object)
     closes = np.select([names == "train", names == "valid"], [first, second], end + 1)
     names[examples.known_at.to_numpy() >= closes] = "censored"
     return names, int(first)
@@ -108,7 +113,7 @@ def _by_users(examples: pd.DataFrame, folds: int, fold: int, end: int) -> tuple[
 def _as_given(examples: pd.DataFrame, end: int) -> tuple[np.ndarray, int]:
     """The split that each example's cut-off names. Censored where its window closes after the first test question
     (for the test itself: after the log's end); a log that knows days only ends with its last day."""
-    names = np.where(np.isin(examples.hint, NAMES), examples.hint, "censored").astype(object)
+    names = np.where(np.isin(examples.hint, SPLITS), examples.hint, "censored").astype(object)
     known, ts = examples.known_at.to_numpy(), examples.ts.to_numpy()
     names[known > end + DAY] = "censored"
     if (tested := names == "test").any():

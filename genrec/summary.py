@@ -6,11 +6,11 @@ import pandas as pd
 import pyarrow.compute as pc
 
 from genrec.dataset import Prepared
-from genrec.labels import event_frame, uncredited
+from genrec.labels import event_frame, uncredited, unlisted
 from genrec.neighbours import TRACKED_ITEMS
-from genrec.splits import NAMES
+from genrec.tasks import SPLITS
 
-COLUMNS = (*NAMES, "censored")
+COLUMNS = (*SPLITS, "censored")
 
 
 def summary(data: Prepared, repairs: Sequence[str]) -> str:
@@ -36,10 +36,15 @@ def _kept(data: Prepared) -> list[str]:
 
 def _dropped(data: Prepared) -> list[str]:
     """Events that give no label."""
-    lost = uncredited(event_frame(data.tables.events), data.tasks) if "click" in data.tasks else {}
+    frame = event_frame(data.tables.events)
+    lost = uncredited(frame, data.tasks) if "click" in data.tasks else {}
     return [
         f"dropped   {n:,} {event}: nothing of that user and item within the window before"
         for event, n in lost.items()
+        if n
+    ] + [
+        f"dropped   {n:,} impressions of {task}: a value that label.values does not list"
+        for task, n in unlisted(frame, data.tasks).items()
         if n
     ]
 

@@ -9,7 +9,7 @@ from genrec.errors import UserError
 from genrec.fields import find, read_mapping, refuse_unknown
 
 Kind = Literal["binary", "choice", "item", "text"]
-# Label rules and the fields that each cannot do without.
+# Label rules and the fields that each cannot do without; then those that it may have besides.
 RULES: Mapping[str, tuple[str, ...]] = {
     "follows": ("event", "within"),
     "returns": ("session_gap", "horizon"),
@@ -17,6 +17,15 @@ RULES: Mapping[str, tuple[str, ...]] = {
     "value": ("values",),
     "none": (),
 }
+_MAY: Mapping[str, tuple[str, ...]] = {
+    "follows": ("after",),
+    "returns": ("event", "later_day", "cutoffs"),
+    "next_item": ("event",),
+    "value": (),
+    "none": (),
+}
+_CUTOFF, _CUTOFF_MAY = ("at", "horizon", "split"), ("gap", "users")
+SPLITS = ("train", "valid", "test")  # that a cut-off may name
 _LISTS = ("answers", "paraphrases", "held_out", "metrics")
 
 
@@ -112,7 +121,7 @@ def check(task: Task, where: str) -> None:
     if not isinstance(rule, str) or rule not in RULES:
         refuse(f"Unknown label rule {rule!r}", f"use one of: {', '.join(RULES)}")
     rows = task.label.get("cutoffs", [task.label])
-    needed = ("at", "horizon", "split") if "cutoffs" in task.label else RULES[rule]
+    needed = _CUTOFF if "cutoffs" in task.label else RULES[rule]
     if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows) or not rows:
         refuse(
             "label.cutoffs is no list of cut-offs",
@@ -120,6 +129,11 @@ def check(task: Task, where: str) -> None:
         )
     if missing := [field for row in rows for field in needed if field not in row]:
         refuse(f"The label rule {rule!r} needs {missing[0]!r}", f"its fields are: {', '.join(needed)}")
+    refuse_unknown(task.label, ["rule", *RULES[rule], *_MAY[rule]], f"{where}, task {task.name!r}, label")
+    for n, row in enumerate(rows if "cutoffs" in task.label else ()):
+        refuse_unknown(row, [*_CUTOFF, *_CUTOFF_MAY], f"{where}, task {task.name!r}, label.cutoffs[{n}]")
+        if row["split"] not in SPLITS:
+            refuse(f"label.cutoffs[{n}].split is {row['split']!r}", f"use one of: {', '.join(SPLITS)}")
 
 
 def load_tasks(
@@ -143,6 +157,7 @@ def load_tasks(
                 "No task files", where=str(folder), cure="name a folder with .yaml files, one a task"
             )
         wanted += [path for path in files if path not in wanted]
+    known = {path.stem for folder in places for path in folder.glob("*.yaml")}
     tasks: dict[str, Task] = {}
     for path in wanted:
         task = load_task(path)
@@ -150,9 +165,19 @@ def load_tasks(
             raise UserError(
                 f"Two tasks are called {task.name!r}", where=str(path), cure="give one another name"
             )
-        task = replace(task, label={**task.label, **overrides.get(task.name, {})})
+        changed = overrides.get(task.name, {})
+        if not isinstance(changed, Mapping):
+            raise UserError(
+                f"labels.{task.name} is {changed!r}", where="the mapping", cure="write fields: {within: 30m}"
+            )
+        task = replace(task, label={**task.label, **changed})
         check(task, str(path))
         tasks[task.name] = task
+    if odd := sorted(set(map(str, overrides)) - {*tasks, *known}):
+        raise UserError(
+            f"labels name a task {odd[0]!r}, which is not there", where="the mapping",
+            cure=f"use one of: {', '.join(tasks)}",
+        )  # fmt: skip
     for task in tasks.values():
         if task.given is not None:
             _check_given(task, tasks)

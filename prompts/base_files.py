@@ -39,6 +39,12 @@ def locate(name: str) -> str:
     return name
 
 
+def revision(name: str) -> tuple[str, str | None]:
+    """What `locate` found, and the commit that a hub's id is held to: org/model@commit."""
+    at = name.rfind("@")
+    return (name[:at], name[at + 1 :]) if at >= 0 and not Path(name).is_dir() else (name, None)
+
+
 def cure(name: str) -> str:
     """What to do about a model that cannot be loaded."""
     if name == BUILT_IN:
@@ -49,12 +55,13 @@ def cure(name: str) -> str:
 
 
 def fingerprint(name: str) -> str:
-    """SHA-256 over a local model's weights and configuration ("" for a hub's id): tells one base from another."""
+    """SHA-256 over a local model's weights, configuration and tokenizer: tells one base from another. "" for a hub id,
+    which an adapter names with its commit."""
     path = Path(locate(name))
     if not path.is_dir():
         return ""
     digest = hashlib.sha256()
-    for file in sorted([*path.glob("*.safetensors"), path / "config.json"]):
+    for file in sorted([*path.glob("*.safetensors"), path / "config.json", *path.glob("tokenizer.json")]):
         with file.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()

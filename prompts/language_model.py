@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from transformers.utils.logging import disable_progress_bar
 
 from genrec.errors import UserError
-from prompts.base_files import cure, locate
+from prompts.base_files import cure, locate, revision
 from prompts.dtypes import DTYPES
 
 disable_progress_bar()  # of a load that takes a second
@@ -38,7 +38,9 @@ def _loaded(kind: Any, name: str, **options: Any) -> Any:
     try:
         # Never code from a model's folder, never pickled weights.
         safe = {"use_safetensors": True} if kind is AutoModelForCausalLM else {}
-        return kind.from_pretrained(path, trust_remote_code=False, **safe, **options)
+        folder, commit = revision(path)
+        held = {} if commit is None else {"revision": commit}
+        return kind.from_pretrained(folder, trust_remote_code=False, **held, **safe, **options)
     except (OSError, ValueError, SafetensorError, StrictDataclassError) as error:
         what = f"Cannot load the model: {' '.join(str(error).split())[:300]}"
         raise UserError(what, where=path, cure=cure(name)) from error

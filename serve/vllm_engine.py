@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from genrec.errors import UserError
-from prompts.base_files import fingerprint, locate
+from prompts.base_files import fingerprint, locate, revision
 from prompts.dtypes import runnable
 from serve.engine import Request, check_length
 from serve.fan_out import Answers, prompts, waves
@@ -86,11 +86,12 @@ class VllmEngine:
 
     def _open(self, **options: Any) -> Any:
         here: dict[str, Any] = {}
+        folder, commit = revision(self._folder)
         if not self._cuda:  # compiling takes a minute and a half on a CPU and scores no faster
             space = self._cache_tokens * key_value_bytes(self._folder, self._dtype)
             here = {"enforce_eager": True, "kv_cache_memory_bytes": space}
         return self._vllm.LLM(
-            self._folder, dtype=self._dtype, block_size=self._block, seed=0,
+            folder, revision=commit, dtype=self._dtype, block_size=self._block, seed=0,
             trust_remote_code=False, load_format="safetensors", **here, **options,
         )  # fmt: skip
 
@@ -110,7 +111,8 @@ def key_value_bytes(folder: str, dtype: str) -> int:
     """Of one token's keys and values."""
     from transformers import AutoConfig
 
-    config: Any = AutoConfig.from_pretrained(folder)
+    name, commit = revision(folder)
+    config: Any = AutoConfig.from_pretrained(name, revision=commit or "main")
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     numbers = 2 * config.num_hidden_layers * config.num_key_value_heads * width
     return int(numbers * (4 if dtype == "float32" else 2))

@@ -99,3 +99,17 @@ def test_a_mapping_given_apart_is_used(folder: Path, tmp_path_factory: pytest.Te
 
 def test_loading_repairs_what_the_check_says_it_will(folder: Path) -> None:
     assert load(folder).repairs == check(folder).findings.repaired
+
+
+@pytest.mark.parametrize(
+    "slip", ["labels: {click: {withn: 10m}}", "labels: {clik: {}}", "split: {fractions: 0.8}"]
+)
+def test_a_slip_of_the_mapping_is_refused_as_preparing_refuses_it(
+    folder: Path, slip: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tables = "events: {path: events.csv}\nitems: {path: items.csv}\n"
+    (folder / "mapping.yaml").write_text(tables)
+    assert run(str(folder)) == 0
+    (folder / "mapping.yaml").write_text(tables + slip)
+    assert run(str(folder)) == 2
+    assert "1 refused" in capsys.readouterr().out

@@ -4,11 +4,13 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from training_fixtures import save_tiny_model, tiny_shop
 
+from eval.ours import Genrec
 from eval.results_file import read_results
 from eval.run import Options, evaluate
 from finetune.recipe import Recipe
@@ -98,6 +100,51 @@ def test_the_regime_is_the_adapters_own_unless_it_is_named(
     said = "measured on running statistics, though the adapter was trained on frozen ones"
     assert (said in capsys.readouterr().out) is bool(chosen)
     assert ("return" in AdapterCard.load(adapter).calibration) is not bool(chosen)
+
+
+def test_free_wordings_are_measured_on_the_regimes_own_statistics(
+    place: Path, data: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapter = tmp_path / "adapter"
+    shutil.copytree(newest_adapter(place / "runs"), adapter)
+    replace(AdapterCard.load(adapter), regime="frozen", calibration={}).save(adapter)
+    read = set[str]()
+    asked = Genrec._asked
+
+    def noted(self: Genrec, *args: Any) -> dict[str, Any]:
+        read.add(self.regime)
+        return asked(self, *args)
+
+    monkeypatch.setattr(Genrec, "_asked", noted)
+    options = Options(("return",), rows=10, baselines=False, untrained=False)
+    evaluate(adapter, data, options, tmp_path / "eval")
+    assert read == {"frozen"}
+
+
+def test_another_data_set_leaves_the_adapters_calibration(
+    place: Path, data: Prepared, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    adapter = tmp_path / "adapter"
+    shutil.copytree(newest_adapter(place / "runs"), adapter)
+    card = AdapterCard.load(adapter)
+    kept = replace(
+        card, data={**card.data, "train_end": card.data["train_end"] - 1}, calibration={}, metrics={}
+    )
+    kept.save(adapter)
+    evaluate(adapter, data, Options(("click",), rows=30, baselines=False, untrained=False), tmp_path / "eval")
+    assert AdapterCard.load(adapter) == kept
+    assert "calibration stays as it is" in capsys.readouterr().out
+
+
+def test_a_wording_names_each_examples_own_horizon(served: Served, data: Prepared) -> None:
+    rows = np.flatnonzero((data.examples.task == "return").to_numpy())[:6]
+    mixed = replace(data, examples=data.examples.assign(horizon_days=np.arange(len(data.examples)) % 2 + 3.0))
+    words = "Back within {{ amount(horizon_days) }} days?"
+    ours = Genrec("ask", served.layout, served.histories, served.engine, "", query=words)
+    found = ours.predict(mixed, rows)
+    for at in (rows[::2], rows[1::2]):
+        assert ours.predict(mixed, at) == pytest.approx(found[np.isin(rows, at)], abs=1e-6)
+    assert len(set(mixed.examples.horizon_days.iloc[rows])) == 2
 
 
 def test_a_file_of_predictions_takes_part_and_is_paired(

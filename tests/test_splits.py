@@ -90,8 +90,12 @@ def test_as_given_keeps_the_hint_but_not_past_the_test_or_the_log() -> None:
         {"by": "time", "fractions": [0.5, 0.5]},
         {"by": "time", "fractions": [0.9, 0.1, 0.1]},
         {"by": "time", "fractions": [1.0, 0.0, 0.0]},
+        {"by": "time", "fractions": 0.8},
+        {"by": "time", "fraction": [0.8, 0.1, 0.1]},
         {"by": "users", "folds": 2},
+        {"by": "users", "folds": "ten"},
         {"by": "users", "folds": 5, "fold": 5},
+        {"by": "users", "folds": 5, "fold": 1.5},
     ],
     ids=str,
 )

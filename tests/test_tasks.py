@@ -1,6 +1,7 @@
 """Task files: a file is a task; a wrong one is refused by field; a fifth one goes all the way by itself."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from small_logs import CLICK, CONVERT, prepared, row
@@ -102,6 +103,31 @@ def test_the_readings_own_windows_replace_the_tasks() -> None:
     assert tasks["return"].label["horizon"] == "7d"
     with pytest.raises(UserError, match="needs 'session_gap'"):
         load_tasks([TASKS], ["click"], {"click": {"rule": "returns"}})
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ({"click": {"withn": "10m"}}, "Unknown field 'withn'"),
+        ({"click": "30m"}, "labels.click is '30m'"),
+        ({"clik": {"within": "10m"}}, "labels name a task 'clik'"),
+        (
+            {"return": {"cutoffs": [{"at": "2024-01-01", "horizon": "7d", "split": "trian"}]}},
+            "label.cutoffs\\[0\\].split is 'trian'",
+        ),
+        (
+            {"return": {"cutoffs": [{"at": "2024-01-01", "horizn": "7d", "horizon": "7d", "split": "test"}]}},
+            "Unknown field 'horizn'",
+        ),
+    ],
+)
+def test_a_slip_in_the_readings_labels_is_refused(labels: Any, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        load_tasks([TASKS], ["click", "return"], labels)
+
+
+def test_labels_may_speak_of_a_shipped_task_that_is_not_asked() -> None:
+    assert list(load_tasks([TASKS], ["click"], {"return": {"horizon": "30d"}})) == ["click"]
 
 
 def test_tasks_of_ones_own_join_and_may_replace_a_shipped_one(tmp_path: Path) -> None:

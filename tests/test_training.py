@@ -279,6 +279,37 @@ def test_a_minute_budget_becomes_a_step_count_that_a_resume_keeps(
     assert AdapterCard.load(tmp_path / "run" / "adapter").training["steps"] == steps
 
 
+def test_a_run_killed_before_its_first_checkpoint_keeps_its_step_count_and_its_recipe(
+    shop: Prepared, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = replace(SMALL, base=str(base), steps=None, minutes=0.05)
+
+    def killed(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SharedContextTrainer, "train", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train_run(shop, recipe, tmp_path / "run")
+    monkeypatch.undo()
+    (tmp_path / "run" / "steps.json").write_text('{"steps": 3}')  # whatever the probe found
+    with pytest.raises(UserError, match="minutes"):
+        train_run(shop, replace(recipe, minutes=0.1), tmp_path / "run")
+    assert AdapterCard.load(train_run(shop, recipe, tmp_path / "run")).training["steps"] == 3
+
+
+def test_a_finished_run_is_left_as_it_is(
+    shop: Prepared, base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = replace(SMALL, base=str(base), steps=2)
+    adapter = train_run(shop, recipe, tmp_path / "run")
+    replace(AdapterCard.load(adapter), metrics={"ask": {"click": {}}}).save(adapter)
+    (adapter / "merged-float32").mkdir()
+    assert train_run(shop, recipe, tmp_path / "run") == adapter
+    assert "is finished" in capsys.readouterr().out
+    assert AdapterCard.load(adapter).metrics == {"ask": {"click": {}}}
+    assert (adapter / "merged-float32").exists()
+
+
 def test_a_folder_refuses_to_continue_with_another_recipe(shop: Prepared, base: Path, tmp_path: Path) -> None:
     recipe = replace(SMALL, base=str(base), steps=2)
     train_run(shop, recipe, tmp_path / "run")

@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from eval.features import Features
+from eval.features import SHARES, Features
 from eval.recommender import Floats, Rows
 from eval.training import Labelled, labelled, scored_tasks, task_of
 from genrec import metrics
@@ -52,7 +52,7 @@ class Logistic:
         columns = self.features.of(data, rows)
         for name in columns:
             if name.endswith("_share"):
-                columns[name] = logit(columns[name].clip(0.01, 0.99))
+                columns[name] = logit(columns[name].clip(*SHARES))
             elif name in LONG_TAILED:
                 columns[name] = np.log1p(columns[name])
         return columns

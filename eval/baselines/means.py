@@ -7,6 +7,7 @@ import pandas as pd
 from scipy.special import logit
 from sklearn.linear_model import LogisticRegression
 
+from eval.features import SHARES
 from eval.recommender import Floats, Rows
 from eval.training import labelled, scored_tasks, task_of
 from genrec.dataset import Prepared
@@ -54,7 +55,7 @@ class Means:
                 if (share := _share(stats, who, data.tasks[task])) is None:
                     return None
                 shares.append(share)
-        return np.asarray(logit(np.clip(np.column_stack(shares), 0.01, 0.99)), dtype=np.float64)
+        return np.asarray(logit(np.clip(np.column_stack(shares), *SHARES)), dtype=np.float64)
 
 
 def _share(stats: pd.DataFrame, who: str, task: Task) -> Floats | None:

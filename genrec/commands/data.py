@@ -30,7 +30,7 @@ def add_mapping(parser: argparse.ArgumentParser) -> None:
 def _check(args: argparse.Namespace) -> int:
     from genrec.check import check
 
-    report = check(args.path, args.mapping)
+    report = check(args.path, args.mapping, task_folders())
     print(report)
     return report.exit_code
 
