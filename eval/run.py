@@ -73,11 +73,11 @@ def evaluate(adapter: Path, data: Prepared, options: Options, out: Path) -> list
         )
     if options.untrained:
         contestants.append(untrained(served.card, data, options.regime, options.engine))
-    store = Store(out / "answers")
+    store, baselines = Store(out / "answers"), dict[str, Recommender]()
     results: list[dict[str, Any]] = []
     calibration: dict[str, Any] = {}
     for task in tasks:
-        done = _task(task, [*contestants, *those_for(task, files, data)], data, options, store)
+        done = _task(task, [*contestants, *those_for(task, files, data)], data, options, store, baselines)
         for evaluation in done[1:]:
             pairs = harness.compare(done[0].answers, evaluation.answers, options.repeats, options.seed)
             done[0].result["paired"] += [{"against": evaluation.result["model"], **pair} for pair in pairs]
@@ -130,22 +130,31 @@ def measurable(data: Prepared) -> list[str]:
 
 
 def _task(
-    task: str, contestants: Sequence[Recommender], data: Prepared, options: Options, store: Store
+    task: str,
+    contestants: Sequence[Recommender],
+    data: Prepared,
+    options: Options,
+    store: Store,
+    baselines: dict[str, Recommender],
 ) -> list[Evaluation]:
-    """Ours first, then the others; a baseline is fitted here, and forgotten."""
+    """Ours first, then the others. baselines: those fitted so far, by name; each learns all its tasks at once."""
     kind = "item" if task != CTCVR and data.tasks[task].kind == "item" else "binary"
     sample = options.list_rows if kind == "item" else options.rows
     ask = Ask(
         task, regime=options.regime, rows=sample, valid_rows=options.rows, seed=options.seed,
         repeats=options.repeats,
     )  # fmt: skip
-    makers = lineup(data, task, options.seed, options.quick) if options.baselines else []
     done = []
-    for maker in [*[lambda c=c: c for c in contestants], *makers]:
-        recommender = maker()
+    for recommender in contestants:
         print(f"{task}: {recommender.name}", flush=True)
         recommender.fit(data, options.regime)
         done.append(harness.evaluate(recommender, data, ask, store))
+    for make in lineup(data, task, options.seed, options.quick) if options.baselines else ():
+        print(f"{task}: {(baseline := make()).name}", flush=True)
+        if baseline.name not in baselines:
+            baseline.fit(data, options.regime)
+            baselines[baseline.name] = baseline
+        done.append(harness.evaluate(baselines[baseline.name], data, ask, store))
     return done
 
 

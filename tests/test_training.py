@@ -1,11 +1,5 @@
-"""What a user relies on when training: packing changes nothing, a kill loses nothing, GPU recipes take a step."""
+"""What a user relies on when training: packing changes nothing, targets are as stated, GPU recipes take a step."""
 
-import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from training_fixtures import save_tiny_model, tiny_shop
+from training_fixtures import SMALL, save_tiny_model, tiny_shop
 
 from finetune import checkpoint
 from finetune.losses import task_sums
@@ -28,11 +22,6 @@ from genrec.errors import UserError
 from genrec.followers import named
 from prompts.adapter import AdapterCard, histories_of, layout_of
 from prompts.language_model import load_tokenizer
-
-SMALL = Recipe(
-    name="small", dtype="float32", history_tokens=160, rows_per_step=2, steps=6, save_every=2, evaluate_every=6,
-    valid_windows=4, warmup_steps=1, learning_rate=1e-2,
-)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -266,135 +255,6 @@ def test_learned_weights_move_and_come_back_with_a_checkpoint(
     assert "task_log_variance" not in "".join(
         load_file(tmp_path / "run" / "adapter" / "adapter_model.safetensors")
     )
-
-
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_a_minute_budget_becomes_a_step_count_that_a_resume_keeps(
-    shop: Prepared, base: Path, tmp_path: Path, dtype: Any
-) -> None:
-    recipe = replace(SMALL, base=str(base), dtype=dtype, steps=None, minutes=0.05)
-    train_run(shop, recipe, tmp_path / "run")
-    steps = json.loads((tmp_path / "run" / "steps.json").read_text())["steps"]
-    assert steps >= 1
-    assert AdapterCard.load(tmp_path / "run" / "adapter").training["steps"] == steps
-
-
-def test_a_run_killed_before_its_first_checkpoint_keeps_its_step_count_and_its_recipe(
-    shop: Prepared, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    recipe = replace(SMALL, base=str(base), steps=None, minutes=0.05)
-
-    def killed(*_: Any, **__: Any) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(SharedContextTrainer, "train", killed)
-    with pytest.raises(KeyboardInterrupt):
-        train_run(shop, recipe, tmp_path / "run")
-    monkeypatch.undo()
-    (tmp_path / "run" / "steps.json").write_text('{"steps": 3}')  # whatever the probe found
-    with pytest.raises(UserError, match="minutes"):
-        train_run(shop, replace(recipe, minutes=0.1), tmp_path / "run")
-    assert AdapterCard.load(train_run(shop, recipe, tmp_path / "run")).training["steps"] == 3
-
-
-def test_a_finished_run_is_left_as_it_is(
-    shop: Prepared, base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    recipe = replace(SMALL, base=str(base), steps=2)
-    adapter = train_run(shop, recipe, tmp_path / "run")
-    replace(AdapterCard.load(adapter), metrics={"ask": {"click": {}}}).save(adapter)
-    (adapter / "merged-float32").mkdir()
-    assert train_run(shop, recipe, tmp_path / "run") == adapter
-    assert "is finished" in capsys.readouterr().out
-    assert AdapterCard.load(adapter).metrics == {"ask": {"click": {}}}
-    assert (adapter / "merged-float32").exists()
-
-
-def test_a_folder_refuses_to_continue_with_another_recipe(shop: Prepared, base: Path, tmp_path: Path) -> None:
-    recipe = replace(SMALL, base=str(base), steps=2)
-    train_run(shop, recipe, tmp_path / "run")
-    with pytest.raises(UserError, match="learning_rate"):
-        train_run(shop, replace(recipe, learning_rate=1e-3), tmp_path / "run")
-
-
-RUN = """
-import sys, pickle
-from finetune.run import train
-shop, recipe = pickle.load(open(sys.argv[1], "rb"))
-train(shop, recipe, __import__("pathlib").Path(sys.argv[2]))
-"""
-
-
-def test_killed_at_any_moment_it_resumes_to_the_same_final_loss(
-    shop: Prepared, base: Path, tmp_path: Path
-) -> None:
-    import pickle
-
-    recipe = replace(SMALL, base=str(base), steps=8, save_every=2, evaluate_every=8)
-    job = tmp_path / "job.pkl"
-    job.write_bytes(pickle.dumps((shop, recipe)))
-    whole = train_run(shop, recipe, tmp_path / "whole")
-
-    def start(out: str) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [sys.executable, "-c", RUN, str(job), str(tmp_path / out)],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=Path(__file__).parents[1],
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
-        )  # fmt: skip
-
-    process = start("killed")
-    while process.poll() is None and not checkpoint.steps(tmp_path / "killed"):
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)  # as soon as a checkpoint folder begins to exist
-    process.wait()
-    assert not (tmp_path / "killed" / "adapter").exists()
-    assert start("killed").wait() == 0
-    one, two = (AdapterCard.load(f) for f in (whole, tmp_path / "killed" / "adapter"))
-    assert one.metrics["loss"] == pytest.approx(two.metrics["loss"], rel=1e-5)
-    first, second = (
-        load_file(f / "adapter_model.safetensors") for f in (whole, tmp_path / "killed" / "adapter")
-    )
-    for name in first:
-        torch.testing.assert_close(first[name], second[name], rtol=1e-3, atol=1e-5)
-
-
-def test_a_resumed_run_counts_tokens_and_seconds_from_its_start(
-    shop: Prepared, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    recipe = replace(SMALL, base=str(base), steps=6, save_every=4, evaluate_every=1)
-    whole = AdapterCard.load(train_run(shop, recipe, tmp_path / "whole")).training
-
-    def killed(path: Path) -> None:
-        mark_complete(path)
-        raise KeyboardInterrupt
-
-    mark_complete = checkpoint.mark_complete
-    monkeypatch.setattr(checkpoint, "mark_complete", killed)
-    with pytest.raises(KeyboardInterrupt):
-        train_run(shop, recipe, tmp_path / "killed")
-    monkeypatch.undo()
-    before = checkpoint.load_spent(checkpoint.folder(tmp_path / "killed", 4))
-    resumed = AdapterCard.load(train_run(shop, recipe, tmp_path / "killed")).training
-    assert resumed["resumed_from"] == "checkpoint-4"
-    assert resumed["tokens"] == whole["tokens"] > before.tokens
-    assert resumed["seconds"] > before.seconds > 0
-    assert [e["num_tokens"] for e in resumed["log"]] == [e["num_tokens"] for e in whole["log"]]
-    seconds = [entry["seconds"] for entry in resumed["log"]]
-    assert seconds == sorted(seconds)
-    assert seconds[-1] <= resumed["seconds"] + 0.1
-
-
-def test_a_checkpoint_counts_only_when_whole(tmp_path: Path) -> None:
-    for step in (2, 10):
-        folder = checkpoint.folder(tmp_path, step)
-        folder.mkdir()
-        (folder / "weights").write_text("w" * step)
-        checkpoint.mark_complete(folder)
-    assert checkpoint.newest(tmp_path) == checkpoint.folder(tmp_path, 10)
-    (checkpoint.folder(tmp_path, 10) / "weights").write_text("cut")
-    assert checkpoint.newest(tmp_path) == checkpoint.folder(tmp_path, 2)
-    (checkpoint.folder(tmp_path, 2) / checkpoint.MARKER).unlink()
-    assert checkpoint.newest(tmp_path) is None
 
 
 def test_a_template_that_does_not_render_is_refused_by_task(

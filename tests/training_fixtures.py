@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig
 
+from finetune.recipe import Recipe
 from genrec.dataset import Prepared, prepare
 from genrec.sources.simulator import load
 from genrec.tasks import load_tasks
@@ -13,6 +14,10 @@ from prompts.base_files import BUILT_IN
 from prompts.language_model import load_tokenizer
 from prompts.pack import TASKS
 
+SMALL = Recipe(
+    name="small", dtype="float32", history_tokens=160, rows_per_step=2, steps=6, save_every=2, evaluate_every=6,
+    valid_windows=4, warmup_steps=1, learning_rate=1e-2,
+)  # fmt: skip
 ARCHITECTURES = ("llama", "qwen3")
 
 

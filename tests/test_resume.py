@@ -1,0 +1,162 @@
+"""What a run that is killed, resumed, finished or changed keeps: its step count, its recipe, its loss, its adapter."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from training_fixtures import SMALL, save_tiny_model, tiny_shop
+
+from finetune import checkpoint
+from finetune.run import train as train_run
+from finetune.trainer import SharedContextTrainer
+from genrec.dataset import Prepared
+from genrec.errors import UserError
+from prompts.adapter import AdapterCard
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny_model(tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture(scope="module")
+def shop() -> Prepared:
+    return tiny_shop()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_minute_budget_becomes_a_step_count_that_a_resume_keeps(
+    shop: Prepared, base: Path, tmp_path: Path, dtype: Any
+) -> None:
+    recipe = replace(SMALL, base=str(base), dtype=dtype, steps=None, minutes=0.05)
+    train_run(shop, recipe, tmp_path / "run")
+    steps = json.loads((tmp_path / "run" / "steps.json").read_text())["steps"]
+    assert steps >= 1
+    assert AdapterCard.load(tmp_path / "run" / "adapter").training["steps"] == steps
+
+
+def test_a_run_killed_before_its_first_checkpoint_keeps_its_step_count_and_its_recipe(
+    shop: Prepared, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = replace(SMALL, base=str(base), steps=None, minutes=0.05)
+
+    def killed(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SharedContextTrainer, "train", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train_run(shop, recipe, tmp_path / "run")
+    monkeypatch.undo()
+    (tmp_path / "run" / "steps.json").write_text('{"steps": 3}')  # whatever the probe found
+    with pytest.raises(UserError, match="minutes"):
+        train_run(shop, replace(recipe, minutes=0.1), tmp_path / "run")
+    assert AdapterCard.load(train_run(shop, recipe, tmp_path / "run")).training["steps"] == 3
+
+
+def test_a_finished_run_is_left_as_it_is(
+    shop: Prepared, base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = replace(SMALL, base=str(base), steps=2)
+    adapter = train_run(shop, recipe, tmp_path / "run")
+    replace(AdapterCard.load(adapter), metrics={"ask": {"click": {}}}).save(adapter)
+    (adapter / "merged-float32").mkdir()
+    assert train_run(shop, recipe, tmp_path / "run") == adapter
+    assert "is finished" in capsys.readouterr().out
+    assert AdapterCard.load(adapter).metrics == {"ask": {"click": {}}}
+    assert (adapter / "merged-float32").exists()
+
+
+def test_a_folder_refuses_to_continue_with_another_recipe(shop: Prepared, base: Path, tmp_path: Path) -> None:
+    recipe = replace(SMALL, base=str(base), steps=2)
+    train_run(shop, recipe, tmp_path / "run")
+    with pytest.raises(UserError, match="learning_rate"):
+        train_run(shop, replace(recipe, learning_rate=1e-3), tmp_path / "run")
+
+
+RUN = """
+import sys, pickle
+from finetune.run import train
+shop, recipe = pickle.load(open(sys.argv[1], "rb"))
+train(shop, recipe, __import__("pathlib").Path(sys.argv[2]))
+"""
+
+
+def test_killed_at_any_moment_it_resumes_to_the_same_final_loss(
+    shop: Prepared, base: Path, tmp_path: Path
+) -> None:
+    import pickle
+
+    recipe = replace(SMALL, base=str(base), steps=8, save_every=2, evaluate_every=8)
+    job = tmp_path / "job.pkl"
+    job.write_bytes(pickle.dumps((shop, recipe)))
+    whole = train_run(shop, recipe, tmp_path / "whole")
+
+    def start(out: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-c", RUN, str(job), str(tmp_path / out)],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=Path(__file__).parents[1],
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        )  # fmt: skip
+
+    process = start("killed")
+    while process.poll() is None and not checkpoint.steps(tmp_path / "killed"):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)  # as soon as a checkpoint folder begins to exist
+    process.wait()
+    assert not (tmp_path / "killed" / "adapter").exists()
+    assert start("killed").wait() == 0
+    one, two = (AdapterCard.load(f) for f in (whole, tmp_path / "killed" / "adapter"))
+    assert one.metrics["loss"] == pytest.approx(two.metrics["loss"], rel=1e-5)
+    first, second = (
+        load_file(f / "adapter_model.safetensors") for f in (whole, tmp_path / "killed" / "adapter")
+    )
+    for name in first:
+        torch.testing.assert_close(first[name], second[name], rtol=1e-3, atol=1e-5)
+
+
+def test_a_resumed_run_counts_tokens_and_seconds_from_its_start(
+    shop: Prepared, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = replace(SMALL, base=str(base), steps=6, save_every=4, evaluate_every=1)
+    whole = AdapterCard.load(train_run(shop, recipe, tmp_path / "whole")).training
+
+    def killed(path: Path) -> None:
+        mark_complete(path)
+        raise KeyboardInterrupt
+
+    mark_complete = checkpoint.mark_complete
+    monkeypatch.setattr(checkpoint, "mark_complete", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train_run(shop, recipe, tmp_path / "killed")
+    monkeypatch.undo()
+    before = checkpoint.load_spent(checkpoint.folder(tmp_path / "killed", 4))
+    resumed = AdapterCard.load(train_run(shop, recipe, tmp_path / "killed")).training
+    assert resumed["resumed_from"] == "checkpoint-4"
+    assert resumed["tokens"] == whole["tokens"] > before.tokens
+    assert resumed["seconds"] > before.seconds > 0
+    assert [e["num_tokens"] for e in resumed["log"]] == [e["num_tokens"] for e in whole["log"]]
+    seconds = [entry["seconds"] for entry in resumed["log"]]
+    assert seconds == sorted(seconds)
+    assert seconds[-1] <= resumed["seconds"] + 0.1
+
+
+def test_a_checkpoint_counts_only_when_whole(tmp_path: Path) -> None:
+    for step in (2, 10):
+        folder = checkpoint.folder(tmp_path, step)
+        folder.mkdir()
+        (folder / "weights").write_text("w" * step)
+        checkpoint.mark_complete(folder)
+    assert checkpoint.newest(tmp_path) == checkpoint.folder(tmp_path, 10)
+    (checkpoint.folder(tmp_path, 10) / "weights").write_text("cut")
+    assert checkpoint.newest(tmp_path) == checkpoint.folder(tmp_path, 2)
+    (checkpoint.folder(tmp_path, 2) / checkpoint.MARKER).unlink()
+    assert checkpoint.newest(tmp_path) is None
