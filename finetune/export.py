@@ -1,7 +1,6 @@
 """What a run leaves: the adapter's folder, which describes itself."""
 
 import json
-import platform
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import trl
 from finetune.recipe import Recipe
 from finetune.trainer import SharedContextTrainer
 from genrec.dataset import Prepared
+from genrec.provenance import machine
 from genrec.tables import written_whole
 from prompts.adapter import AdapterCard, prompts_hash
 from prompts.base_files import fingerprint, revision
@@ -45,7 +45,7 @@ def export(
             "recipe": json.loads(json.dumps(asdict(recipe))),
             "log": [h for h in history if "loss" in h or "eval_loss" in h],
             "versions": {m.__name__: m.__version__ for m in (torch, transformers, trl, peft)},
-            "machine": platform.processor() or platform.machine(),
+            "machine": machine(),
         },
         metrics={k.removeprefix("eval_"): v for k, v in last.items() if k.startswith("eval_loss")},
     )

@@ -110,11 +110,6 @@ class ChainCalibration:
         """A dict for `json.dump`."""
         return asdict(self)
 
-    @classmethod
-    def from_json(cls, stored: Mapping[str, Any]) -> "ChainCalibration":
-        """Read what `to_json` wrote."""
-        return cls(**{step: Calibration.from_json(line) for step, line in stored.items()})
-
 
 def fit_chain(
     click_labels: ArrayLike,

@@ -1,6 +1,5 @@
 """Best-first search against scoring every item: the same items in the same order, for random tables and real models."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +9,12 @@ from hypothesis import strategies as st
 from random_engine import RandomEngine
 from tiny import VOCABULARY, save_model
 
+from eval.parity.catalog import Scored, differ, every_item
 from genrec.sources import movielens
 from prompts.base_files import BUILT_IN
 from prompts.language_model import load_tokenizer
-from prompts.layout import Question
 from prompts.tokens import Tokens
 from prompts.trie import Trie
-from serve.engine import Engine, Request
 from serve.search import top_items
 from serve.torch_engine import load
 
@@ -24,31 +22,9 @@ END = 0
 CONTEXT = (5, 6, 7)
 
 
-def every_item(
-    engine: Engine, context: Sequence[int], trie: Trie, left_out: set[str]
-) -> list[tuple[str, float]]:
-    """All items with the product of their tokens' probabilities, best first."""
-    items = [item for item in trie if item not in left_out]
-    asked = [
-        [Question(ids[:n], (token,), "vocabulary") for n, token in enumerate(ids)]
-        for ids in (trie.ids(i) for i in items)
-    ]
-    scores = engine.score([Request(context, [q for questions in asked for q in questions])])[0]
-    ends = np.cumsum([len(questions) for questions in asked])[:-1]
-    sums = [
-        float(np.sum(part)) for part in (scores[a:b] for a, b in zip([0, *ends], [*ends, None], strict=True))
-    ]
-    return sorted(zip(items, sums, strict=True), key=lambda pair: -pair[1])
-
-
-def same(found: list[tuple[str, float]], wanted: list[tuple[str, float]], tolerance: float) -> None:
+def same(found: list[Scored], wanted: list[Scored], tolerance: float) -> None:
     """Items within the tolerance of one another may change places."""
-    assert len(found) == len(wanted)
-    truth = dict(wanted)
-    for (item, logprob), (_, expected) in zip(found, wanted, strict=True):
-        assert abs(logprob - expected) <= tolerance
-        assert item not in truth or abs(truth[item] - logprob) <= tolerance
-    assert len({item for item, _ in found}) == len(found)
+    assert not differ(found, wanted, dict(found) | dict(wanted), tolerance)
 
 
 catalogs = st.dictionaries(
