@@ -295,6 +295,18 @@ def _cutoffs(task: Task, frame: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+def horizon_of(task: Task) -> tuple[float, float]:
+    """(horizon, gap) in days of a returns task, of its latest cut-off where it has some; gap NaN where it has none."""
+    where = f"task {task.name}, label"
+    if "cutoffs" not in task.label:
+        return microseconds(task.label["horizon"], f"{where}.horizon") / DAY, np.nan
+    latest = max(task.label["cutoffs"], key=lambda cutoff: _day_end(cutoff["at"], f"{where}.cutoffs"))
+    days, gap = (
+        microseconds(latest.get(name, "0s"), f"{where}.cutoffs") / DAY for name in ("horizon", "gap")
+    )
+    return days, gap
+
+
 def _day_end(day: Any, where: str) -> int:
     try:
         start = pd.Timestamp(str(day), tz="UTC")

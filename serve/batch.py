@@ -21,7 +21,6 @@ from genrec.fields import read_stored
 from genrec.sources.files.sheet import Sheet
 from genrec.tables import file_written_whole
 from genrec.tasks import Task
-from serve.predictor import Row
 from serve.served import Served
 
 PART = 2000  # rows that a kill can cost
@@ -35,8 +34,8 @@ def score_file(
     served: Served, mark: str, tasks: Sequence[str], sheet: Sheet, out: Path, restart: bool = False
 ) -> int:
     """Write `out`: the rows and columns of `sheet`, in its order, and a column a task of probabilities as of the log's
-    end; one an answer ("rating: 4") of a task with more than two, `ctcvr` where click and convert are both asked. A
-    question about a user that the log never asked is null. Returns how many rows there are.
+    end; one an answer ("rating: 4") of a task with more than two, `ctcvr` where click and convert are both asked.
+    Returns how many rows there are.
 
     sheet: with the columns user_id and, for tasks about an item, item_id; ids that the log does not know are scored as
     new. Parts that are done are kept beside `out` until it is whole. tasks: names. mark: AdapterCard.fingerprint.
@@ -118,7 +117,7 @@ def _scored(
     users: Sequence[str],
     items: Sequence[str],
 ) -> dict[str, pa.Array]:
-    """Per column a probability a row, null where nothing was asked. about_items: those of tasks that are."""
+    """Per column a probability a row. about_items: those of tasks that are."""
     found: dict[str, Any] = {}
     if about_items:
         asked = [served.row(user, item) for user, item in zip(users, items, strict=True)]
@@ -130,18 +129,15 @@ def _scored(
     for task in tasks:
         if task not in about_items:
             found[task.name] = _of_users(served, task.name, users)
-    return {name: pa.array(p, pa.float64(), from_pandas=True) for name, p in found.items()}
+    return {name: pa.array(p, pa.float64()) for name, p in found.items()}
 
 
 def _of_users(served: Served, task: str, users: Sequence[str]) -> np.ndarray:
-    """(n,) of a task about the user alone: asked once a user, NaN for one that the log never asked it of."""
-    asked: dict[str, Row] = {}
-    for user in dict.fromkeys(users):
-        if row := served.return_row(user, task):
-            asked[user] = row
-    p = served.predictor.predict(list(asked.values()), [task])[task] if asked else np.empty(0)
+    """(n,) of a task about the user alone: asked once a user."""
+    asked = list(dict.fromkeys(users))
+    p = served.predictor.predict([served.user_row(user, task) for user in asked], [task])[task]
     by_user = dict(zip(asked, p.tolist(), strict=True))
-    return np.array([by_user.get(user, np.nan) for user in users], np.float64)
+    return np.array([by_user[user] for user in users], np.float64)
 
 
 def _cut(order: np.ndarray) -> Iterator[np.ndarray]:

@@ -56,8 +56,7 @@ score = Command(
     _arguments,
     _score,
     about="Score a file: its rows and columns come back in their order, with a probability a task. Users and items\n"
-    "that the log does not know are scored as new; a task about the user alone is left empty for those it was never\n"
-    "asked of.\n"
+    "that the log does not know are scored as new.\n"
     "A run that was killed continues with the same command. Rows of one user are scored together, on one context.",
     examples=[
         "genrec score pairs.csv --out scored.csv",

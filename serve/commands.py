@@ -87,19 +87,15 @@ def _predict(args: argparse.Namespace) -> int:
         numbers = {task: p[k].tolist() for task, p in found.items()}
         answers["items"].append({"item": item, "title": served.title(item), **numbers})
     for task in about_user:
-        if row := served.return_row(args.user, task):
-            answers[task] = float(served.predictor.predict([row], [task])[task][0])
+        row = served.user_row(args.user, task)
+        answers[task] = float(served.predictor.predict([row], [task])[task][0])
     if args.json:
         print(json.dumps(answers, ensure_ascii=False))
         return 0
     if items:
         _print_table(answers["items"], list(found))
     for task in about_user:
-        print(
-            f"{task}: {answers[task]:.3f}"
-            if task in answers
-            else f"{task}: never asked of this user in the log"
-        )
+        print(f"{task}: {answers[task]:.3f}")
     if not answers["calibrated"]:
         print("not calibrated yet: `genrec eval` fits the calibration on the validation split")
     return 0
@@ -226,8 +222,7 @@ def _ask(args: argparse.Namespace) -> int:
     if args.item:
         row = served.row(args.user, _items(served, f"{args.item}|")[0])
     else:
-        found = served.return_row(args.user, task)
-        row = found if found is not None else served.row(args.user, "")
+        row = served.user_row(args.user, task)
     p = float(served.predictor.predict([row], [task], query=args.question)[task][0])
     print(f"yes: {p:.3f}")
     asked = served.card.metrics.get("ask", {}).get(task)

@@ -10,9 +10,11 @@ import numpy as np
 from genrec.dataset import Prepared
 from genrec.errors import UserError
 from genrec.followers import CANDIDATES, joined
+from genrec.labels import horizon_of
 from genrec.statistics import COLUMNS
 from genrec.tasks import Task
 from genrec.touches import Touches
+from genrec.visits import VISIT_COLUMNS
 from prompts.adapter import AdapterCard, histories_of, layout_of, prompts_hash
 from prompts.history import Histories
 from prompts.layout import Known, Layout
@@ -53,6 +55,9 @@ class Served:
     predictor: Predictor
     catalog: Catalog
     _past: dict[str, Touches] = field(default_factory=dict, init=False)  # by item task, when first asked for
+    _last: dict[str, dict[str, int]] = field(
+        default_factory=dict, init=False
+    )  # task -> user -> row, likewise
 
     @cached_property
     def _points(self) -> dict[str, int]:
@@ -100,16 +105,27 @@ class Served:
         stats = dict(zip(COLUMNS, self.data.statistics_now().read(user_id, item_id).tolist(), strict=True))
         return Row(user_id, self.point(user_id), item_id, Known(stats))
 
-    def return_row(self, user_id: str, task: str) -> Row | None:
-        """The question asked when the user's last session was over; None for one who is new."""
-        examples = self.data.examples
-        mine = np.flatnonzero((examples.task == task).to_numpy() & (examples.user_id == user_id).to_numpy())
-        if not len(mine):
-            return None
-        last = examples.iloc[mine[-1]]
-        stats = self.data.stats["running"].iloc[mine[-1]].to_dict()
+    def user_row(self, user_id: str, task: str) -> Row:
+        """The question about the user alone that was last asked of her, when a session was over. Anyone else, known or
+        not, is asked about the task's own horizon, and nothing is said of visits: none of their numbers is known."""
+        number = self._last_asked(task).get(user_id)
+        if number is None:
+            unknown = dict.fromkeys((*COLUMNS, *VISIT_COLUMNS), np.nan)
+            return Row(
+                user_id, self.point(user_id), "", Known.of(unknown, *horizon_of(self.layout.tasks[task]))
+            )
+        last = self.data.examples.iloc[number]
+        stats = self.data.stats["running"].iloc[number].to_dict()
         point = min(int(last.point), self.point(user_id))
         return Row(user_id, point, "", Known.of(stats, last.horizon_days, last.gap_days))
+
+    def _last_asked(self, task: str) -> dict[str, int]:
+        """By user, the row of the last example of a task."""
+        if task not in self._last:
+            rows = np.flatnonzero((self.data.examples.task == task).to_numpy())
+            users = self.data.examples.user_id.iloc[rows]
+            self._last[task] = dict(zip(users, rows.tolist(), strict=True))
+        return self._last[task]
 
     def recommend(self, user_id: str, k: int, nodes: int | None = None) -> Found:
         """The k items most likely to be next, of all that she has not touched: exact, or within so many nodes."""

@@ -93,7 +93,8 @@ def test_predictions_are_those_of_the_same_adapter_in_process(client: httpx2.Cli
             for task in ("click", "convert", "ctcvr"):
                 assert item["probabilities"][task] == pytest.approx(float(wanted[task][k]), abs=1e-4)
         assert reply["history_lines"] == served.point(user)
-        assert (reply["about_user"]["return"] is None) == (served.return_row(user, "return") is None)
+        comes = served.predictor.predict([served.user_row(user, "return")], ["return"])["return"]
+        assert reply["about_user"]["return"] == pytest.approx(float(comes[0]), abs=1e-4)
 
 
 def test_some_tasks_and_own_words(client: httpx2.Client, served: Served) -> None:

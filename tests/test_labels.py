@@ -23,7 +23,7 @@ from small_logs import (
 )
 
 from genrec.errors import UserError
-from genrec.labels import _day_end, sessions
+from genrec.labels import _day_end, horizon_of, sessions
 from genrec.lines import lines
 from genrec.tasks import Task
 
@@ -304,6 +304,14 @@ def test_without_impressions_conversions_are_the_lines() -> None:
     log = [row("u", None, 3, "convert", value=9.5), row("u", None, 1, "convert"), row("u", None, 2, "visit")]
     assert written(log) == [["purchase", "", 1, 1, 1], ["purchase", "", 3, 1, 1]]
     assert written([row("u", None, 2, "visit")]) == []
+
+
+def test_a_horizon_is_that_of_the_rule_or_of_its_latest_cut_off() -> None:
+    days, gap = horizon_of(RETURN)
+    assert (days, np.isnan(gap)) == (1 / 24, True)
+    late, early = {"at": "2024-06-30", "horizon": "30d", "gap": "7d"}, {"at": "2024-05-31", "horizon": "90d"}
+    assert horizon_of(rule(RETURN, cutoffs=[late, early])) == (30.0, 7.0)
+    assert horizon_of(rule(RETURN, cutoffs=[early])) == (90.0, 0.0)
 
 
 def test_a_cut_off_is_the_end_of_its_day() -> None:

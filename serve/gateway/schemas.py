@@ -60,7 +60,9 @@ class PredictReply(BaseModel):
     user: str | None
     history_lines: int
     items: list[Prediction]
-    about_user: dict[str, float | None] = Field(description="null: never asked of this user in the log")
+    about_user: dict[str, float] = Field(
+        description="of someone without a session in the log: asked with no word of visits"
+    )
     calibrated: list[str] = Field(description="the tasks whose probabilities are")
 
 

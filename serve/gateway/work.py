@@ -74,10 +74,9 @@ def predict(who: Person, model: str, body: schemas.PredictBody) -> schemas.Predi
     items = [served.item(text) for text in body.items]
     predictor = who.served.predictor
     found = predictor.predict([who.row(i) for i in items], about_items, body.query) if items else {}
-    alone: dict[str, float | None] = {}
+    alone: dict[str, float] = {}
     for task in about_user:
-        row = who.served.return_row(who.user_id, task)
-        alone[task] = float(predictor.predict([row], [task])[task][0]) if row is not None else None
+        alone[task] = float(predictor.predict([served.user_row(who.user_id, task)], [task])[task][0])
     calibrated = [] if body.query is not None else sorted(
         task for task, line in served.card.calibration.items() if not line.get("note")
     )  # fmt: skip
