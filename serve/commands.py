@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from genrec.command import Command
 from genrec.errors import UserError
@@ -76,49 +76,56 @@ def _predict_arguments(parser: argparse.ArgumentParser) -> None:
 def _predict(args: argparse.Namespace) -> int:
     import json
 
+    from serve.every_task import every_task
+
     served = _open(args)
     items = [] if args.items is None else _items(served, args.items)
-    about_items, about_user = ([t.name for t in served.tasks_about(item)] for item in (True, False))
-    _check_answerable(bool(items), about_items, about_user)
-    found = served.predictor.predict([served.row(args.user, item) for item in items], about_items)
-    calibrated = [task for task, line in served.card.calibration.items() if not line.get("note")]
-    answers = {"user": args.user, "items": [], "calibrated": sorted(calibrated)}
-    for k, item in enumerate(items):
-        numbers = {task: p[k].tolist() for task, p in found.items()}
-        answers["items"].append({"item": item, "title": served.title(item), **numbers})
-    for task in about_user:
-        row = served.user_row(args.user, task)
-        answers[task] = float(served.predictor.predict([row], [task])[task][0])
+    _check_answerable(served, bool(items))
+    found = every_task(served, args.user, items)
+    rows = [
+        {
+            "item": item,
+            "title": served.title(item),
+            **{t: p[k].tolist() for t, p in found.about_items.items()},
+        }
+        for k, item in enumerate(items)
+    ]
     if args.json:
+        answers = {"user": args.user, "items": rows, "calibrated": found.calibrated, **found.about_user}
         print(json.dumps(answers, ensure_ascii=False))
         return 0
     if items:
-        _print_table(answers["items"], list(found))
-    for task in about_user:
-        print(f"{task}: {answers[task]:.3f}")
-    if not answers["calibrated"]:
-        print("not calibrated yet: `genrec eval` fits the calibration on the validation split")
+        _print_table(rows, list(found.about_items))
+    for task, p in found.about_user.items():
+        print(f"{task}: {_cell(p).strip()}")
+    if found.not_calibrated:
+        cure = (
+            "" if served.card.calibration else "; `genrec eval` fits the calibration on the validation split"
+        )
+        print(f"not calibrated: {', '.join(found.not_calibrated)}{cure}")
     return 0
 
 
-def _check_answerable(items: bool, about_items: list[str], about_user: list[str]) -> None:
+def _check_answerable(served: "Served", items: bool) -> None:
     """Raises UserError where this adapter has no task for what was asked."""
-    if items and not about_items:
+    if items and not served.tasks_about(item=True):
         cure = "leave it out: the tasks about the user alone are answered then"
         raise UserError("No task of this adapter is about an item", where="--items", cure=cure)
-    if not items and not about_user:
+    if not items and not served.tasks_about(item=False):
         cure = "name some items: no task of this adapter is about the user alone"
         raise UserError("There is nothing to predict", where="--items", cure=cure)
 
 
-def _print_table(rows: list[dict[str, object]], columns: list[str]) -> None:
+def _cell(p: float | list[float]) -> str:
+    """A probability, or one for each answer of a choice."""
+    return f"{p:>8.3f}" if isinstance(p, float) else " ".join(f"{each:.2f}" for each in p)
+
+
+def _print_table(rows: list[dict[str, Any]], columns: list[str]) -> None:
     width = max(len(str(row["title"])) for row in rows)
     print(f"{'item':>8}  {'title':<{width}}" + "".join(f"  {c:>8}" for c in columns))
     for row in rows:
-        cells = "".join(
-            f"  {row[c]:>8.3f}" if isinstance(row[c], float) else "  " + " ".join(f"{p:.2f}" for p in row[c])  # type: ignore[attr-defined]
-            for c in columns
-        )
+        cells = "".join(f"  {_cell(row[c])}" for c in columns)
         print(f"{row['item']:>8}  {row['title']:<{width}}{cells}")
 
 

@@ -43,8 +43,14 @@ class PredictBody(About):
         },
     )
     items: list[Id] = Field([], description="ids or exact titles; what is neither is scored as a new item")
-    tasks: list[str] | None = Field(None, description="all that can be answered, where left out")
-    query: str | None = Field(None, min_length=1, description="ask in these words instead; not calibrated")
+    tasks: list[str] | None = Field(
+        None, description="all that can be answered, where left out; ctcvr where convert continues click"
+    )
+    query: str | None = Field(
+        None, min_length=1,
+        description="ask in these words instead, about the items where there are some, else about the user, unless "
+        "`tasks` says of which; not calibrated",
+    )  # fmt: skip
 
 
 class Prediction(BaseModel):
@@ -60,10 +66,10 @@ class PredictReply(BaseModel):
     user: str | None
     history_lines: int
     items: list[Prediction]
-    about_user: dict[str, float] = Field(
+    about_user: dict[str, float | list[float]] = Field(
         description="of someone without a session in the log: asked with no word of visits"
     )
-    calibrated: list[str] = Field(description="the tasks whose probabilities are")
+    calibrated: list[str] = Field(description="of the tasks answered, those whose probabilities are")
 
 
 class RecommendBody(About):

@@ -11,6 +11,7 @@ import numpy as np
 from genrec.chain import CHAIN, CTCVR
 from genrec.errors import UserError
 from genrec.stated import stated
+from serve.every_task import every_task
 from serve.gateway import schemas
 from serve.guest import GUEST, Told, guest
 from serve.nearest import nearest
@@ -62,29 +63,14 @@ def person(served: Served, about: schemas.About) -> Person:
 
 def predict(who: Person, model: str, body: schemas.PredictBody) -> schemas.PredictReply:
     served = who.served
-    about_items, about_user = ([t.name for t in served.tasks_about(item)] for item in (True, False))
-    if body.tasks is not None:
-        for task in body.tasks:
-            if task not in (*about_items, *about_user):
-                known = ", ".join((*about_items, *about_user))
-                raise UserError(f"There is no task {task!r}", where="tasks", cure=f"choose among {known}")
-        about_items, about_user = ([t for t in some if t in body.tasks] for some in (about_items, about_user))
-    if body.query is not None:
-        about_items = [t for t in about_items if served.layout.tasks[t].given is None]
     items = [served.item(text) for text in body.items]
-    predictor = who.served.predictor
-    found = predictor.predict([who.row(i) for i in items], about_items, body.query) if items else {}
-    alone: dict[str, float] = {}
-    for task in about_user:
-        alone[task] = float(predictor.predict([served.user_row(who.user_id, task)], [task])[task][0])
-    calibrated = [] if body.query is not None else sorted(
-        task for task, line in served.card.calibration.items() if not line.get("note")
-    )  # fmt: skip
+    found = every_task(served, who.user_id, items, body.tasks, body.query)
     return schemas.PredictReply(
-        model=model, user=who.name, history_lines=who.lines, about_user=alone, calibrated=calibrated,
+        model=model, user=who.name, history_lines=who.lines, about_user=found.about_user, calibrated=found.calibrated,
         items=[
             schemas.Prediction(
-                item=item, title=served.title(item), probabilities={t: p[k].tolist() for t, p in found.items()}
+                item=item, title=served.title(item),
+                probabilities={task: p[k].tolist() for task, p in found.about_items.items()},
             )
             for k, item in enumerate(items)
         ],
