@@ -140,7 +140,8 @@ class Served:
         stop: Callable[[], bool] = lambda: False,
     ) -> Found:
         """The k items most likely to be next, of all but `exclude`; see serve.search.top_items."""
-        asked, likely = self.next_question(user_id), self.followers(user_id)
+        likely = self.followers(user_id)
+        asked = self._next_question(user_id, likely)
         return top_items(self.engine, asked, self.catalog.trie, k, exclude, node_budget, stop, likely)
 
     def embed_users(self, user_ids: Sequence[str]) -> np.ndarray:
@@ -156,16 +157,22 @@ class Served:
 
     def next_question(self, user_id: str) -> tuple[int, ...]:
         """The ids behind which an item is the next one: her context, and the item task's question."""
-        known = Known({"candidates": joined(self.followers(user_id))})
-        question = self.layout.question(self.item_task().name, known=known)
+        return self._next_question(user_id, self.followers(user_id))
+
+    def _next_question(self, user_id: str, candidates: Sequence[str]) -> tuple[int, ...]:
+        question = self.layout.question(
+            self.item_task().name, known=Known({"candidates": joined(candidates)})
+        )
         context = self.histories.context(user_id, self.point(user_id))
         return (*context.tolist(), *question.ids)
 
-    def followers(self, user_id: str) -> list[str]:
-        """The items that followed what she touched last, best first: the candidates that her next question names."""
-        task = self.item_task()
+    def followers(self, user_id: str, n: int = CANDIDATES, exclude: Collection[str] = ()) -> list[str]:
+        """The n items, `exclude` left out, that followed what she touched last, best first, none that she has touched.
+        The first CANDIDATES of all are those that her next question names."""
+        task, gone = self.item_task(), frozenset(exclude)
         known = self.touched(user_id, task, self.point(user_id))
-        return self.data.followers_now(task.name).candidates(known, CANDIDATES)
+        found = self.data.followers_now(task.name).candidates(known, n + len(gone))
+        return [item for item in found if item not in gone][:n]
 
 
 def served(
