@@ -20,7 +20,6 @@ from prompts.attention import NAME
 from prompts.base_files import BUILT_IN
 from prompts.language_model import load_model, load_tokenizer
 from serve.gateway import explain, schemas, work
-from serve.search import Found
 from serve.served import Served, newest_adapter, served
 from serve.torch_engine import TorchEngine, load
 
@@ -140,23 +139,15 @@ def asked(**options: Any) -> schemas.RecommendBody:
 
 
 @pytest.mark.parametrize("retrieve", ["search", "embedding"])
-def test_what_is_not_found_in_time_is_followers_and_says_so(
-    here: Served, retrieve: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    who = work.person(here, asked())
-    followers = work.recommend(who, "genrec", asked(retrieve="followers"))
-    monkeypatch.setattr(work, "_ends", lambda *_: lambda: True)
-    found = work.recommend(who, "genrec", asked(retrieve=retrieve, deadline_ms=3_600_000))
+def test_what_is_not_found_in_time_is_followers_and_says_so(here: Served, retrieve: str) -> None:
+    who, now = work.person(here, asked()), time.monotonic()
+    followers = work.recommend(who, "genrec", asked(retrieve="followers"), now)
+    body = asked(retrieve=retrieve, deadline_ms=3_600_000)
+    found = work.recommend(who, "genrec", body, now - 2_400)  # two thirds are over
     assert (found.fallback, found.exact, found.gap) == ("followers", False, None)
-    assert found.items == followers.items
-    listed_at_once = work._followed
-
-    def too_late(who: work.Person, gone: set[str]) -> Found:
-        time.sleep(0.002)
-        return listed_at_once(who, gone)
-
-    monkeypatch.setattr(work, "_followed", too_late)
-    late = work.recommend(who, "genrec", asked(retrieve=retrieve, deadline_ms=1))
+    assert [i.item for i in found.items] == [i.item for i in followers.items]
+    assert [i.score for i in found.items] == pytest.approx([i.score for i in followers.items], abs=1e-4)
+    late = work.recommend(who, "genrec", body, now - 3_600)
     assert (late.fallback, late.exact) == ("not scored", False)
 
 

@@ -66,4 +66,6 @@ def test_a_request_about_a_stranger_is_answered() -> None:
     for about in ({"user": STRANGERS[0]}, {"history": [{"item": "1", "click": True}]}, {}):
         body = schemas.PredictBody.model_validate(about)
         reply = work.predict(work.person(served(), body), "genrec", body)
-        assert 0 < reply.about_user["return"] < 1
+        comes = reply.about_user["return"]
+        assert isinstance(comes, float)
+        assert 0 < comes < 1

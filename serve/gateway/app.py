@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -81,6 +82,7 @@ def application(gateway: Gateway, keys: Keys) -> FastAPI:
         "/v1/recommend", tags=["recommendation"], summary="A list: retrieved, scored, combined, diverse"
     )
     async def recommend(body: schemas.RecommendBody, request: Request) -> schemas.RecommendReply:
+        received = time.monotonic()
         bounded("k", body.k, limits.top)
         bounded("candidates", body.candidates, limits.candidates)
         told(body)
@@ -91,7 +93,7 @@ def application(gateway: Gateway, keys: Keys) -> FastAPI:
             request,
             body,
             question_tokens(5 * found + embed),
-            lambda who: work.recommend(who, gateway.model, body),
+            lambda who: work.recommend(who, gateway.model, body, received),
         )
 
     @app.post(

@@ -72,6 +72,9 @@ class PredictReply(BaseModel):
     calibrated: list[str] = Field(description="of the tasks answered, those whose probabilities are")
 
 
+Fallback = Literal["", "search stopped", "followers", "not scored"]
+
+
 class RecommendBody(About):
     model_config = ConfigDict(
         extra="forbid",
@@ -92,7 +95,7 @@ class RecommendBody(About):
     retrieve: Literal["search", "embedding", "followers"] = Field(
         "search",
         description="candidates by exact next-item search over the catalog, by the inner product of her embedding with "
-        "every item's, or those that followed on what she touched",
+        "every item's, or those that followed on what she touched, which are never of these",
     )
     candidates: int = Field(50, ge=1, description="retrieved before they are scored")
     weights: dict[str, Weight] | None = Field(
@@ -111,8 +114,10 @@ class RecommendBody(About):
     )
     deadline_ms: int | None = Field(
         None, ge=1, le=86_400_000,
-        description="after it the reply falls back: first to a search that is not exact, or to followers where nothing "
-        "was found in time, then to an order by the stated statistic, and says so",
+        description="counted from when the request had arrived. Retrieval may take half of it: then it falls back to "
+        "a search that is not exact, or to followers where nothing was found. Where it comes, or is foreseen, before "
+        "all candidates are scored, they are ordered by what the prompts state of them. The clock is asked between "
+        "batches of the engine's work, so that a reply is late by one batch at most; `fallback` says what was done",
     )  # fmt: skip
 
 
@@ -130,7 +135,11 @@ class RecommendReply(BaseModel):
     items: list[Recommendation]
     exact: bool = Field(description="whether no better candidate, as `retrieve` orders them, was missed")
     gap: float | None = Field(description="nats by which a missed candidate could be better; null: not known")
-    fallback: Literal["", "search stopped", "followers", "not scored"] = ""
+    fallback: Fallback = ""
+    left_out: list[str] = Field(
+        [],
+        description="where not scored: the weights that the score is without, prompts state nothing of their tasks",
+    )
 
 
 class RerankBody(Body):

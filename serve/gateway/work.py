@@ -4,11 +4,11 @@ import copy
 import time
 from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from genrec.chain import CHAIN, CTCVR
+from genrec.chain import CHAIN, CTCVR, chained
 from genrec.errors import UserError
 from genrec.stated import stated
 from serve.every_task import every_task
@@ -18,6 +18,9 @@ from serve.nearest import nearest
 from serve.predictor import Predictor, Row
 from serve.search import Found
 from serve.served import Served
+
+FOR_RETRIEVAL = 0.5  # of the time until a deadline
+SCORED_AT_ONCE = 16  # candidates between two looks at the clock, where there is a deadline
 
 
 class Person:
@@ -80,38 +83,30 @@ def predict(who: Person, model: str, body: schemas.PredictBody) -> schemas.Predi
 # ---- recommend ----------------------------------------------------------------------------------------------
 
 
-def recommend(who: Person, model: str, body: schemas.RecommendBody) -> schemas.RecommendReply:
-    started, served = time.monotonic(), who.served
+def recommend(
+    who: Person, model: str, body: schemas.RecommendBody, received: float
+) -> schemas.RecommendReply:
+    """received: when, by time.monotonic; the deadline counts from then."""
+    served, deadline = who.served, Deadline.of(received, body.deadline_ms)
     weights = body.weights if body.weights is not None else {_first_task(served): 1.0}
     tasks = _tasks_of(served, weights)
     touched = set(who.served.touched(who.user_id, served.item_task()))
     gone = set(body.exclude) | (touched if body.repeat == "never" else set())
     if body.available is not None:
         gone |= set(served.layout.items) - set(body.available)
-    fallback = ""
-    if body.retrieve == "followers":
-        found = _followed(who, gone)
-    else:
-        find = _searched if body.retrieve == "search" else _nearest
-        found = find(who, max(body.candidates, body.k), gone, _ends(body.deadline_ms, started))
-        if not found.exact:
-            fallback = "search stopped" if found.items else "followers"
-            found = found if found.items else _followed(who, gone)
-    late = body.deadline_ms is not None and time.monotonic() - started > 0.8 * body.deadline_ms / 1000
-    if late:
-        fallback = "not scored"
+    found, fallback = _retrieved(who, body, gone, deadline)
     items = [item for item, _ in found.items]
     rows = [who.row(item) for item in items]
-    if late:
-        p = {task: _stated(served, task, rows) for task in tasks}
-    else:
-        p = who.served.predictor.predict(rows, tasks) if items else {}
-    score = _combined(served, items, p, weights, body.columns)
+    p = _scored(served, rows, tasks, deadline)
+    if p is None:
+        fallback, p = "not scored", _stated(served, tasks, rows)
+    weighed = {name: w for name, w in weights.items() if set(_parts(name)) <= set(p)}
+    score = _combined(served, items, p, weighed, body.columns)
     order = _diverse(served, items, score, body.k, body.diversify)
     recent = [served.title(i) for i in who.served.touched(who.user_id, served.item_task(), who.lines)[-3:]]
     return schemas.RecommendReply(
         model=model, user=who.name, exact=found.exact, gap=found.gap if np.isfinite(found.gap) else None,
-        fallback=fallback,  # type: ignore[arg-type]
+        fallback=fallback, left_out=[name for name in weights if name not in weighed],
         items=[
             schemas.Recommendation(
                 item=items[n], title=served.title(items[n]), score=float(score[n]),
@@ -123,6 +118,51 @@ def recommend(who: Person, model: str, body: schemas.RecommendBody) -> schemas.R
     )  # fmt: skip
 
 
+class Deadline(NamedTuple):
+    """From `start`, `seconds` later; time.monotonic's seconds."""
+
+    start: float
+    seconds: float
+
+    @classmethod
+    def of(cls, received: float, ms: int | None) -> "Deadline":
+        return cls(received, float("inf") if ms is None else ms / 1000)
+
+    def spent(self, ahead: float = 0.0) -> float:
+        """The share of the time that is over; or will be, so many seconds ahead."""
+        return (time.monotonic() + ahead - self.start) / self.seconds
+
+
+def _retrieved(
+    who: Person, body: schemas.RecommendBody, gone: set[str], deadline: Deadline
+) -> tuple[Found, schemas.Fallback]:
+    """The candidates, and what was done instead where half of the time was over first."""
+    n = max(body.candidates, body.k)
+    if body.retrieve == "followers":
+        return _followed(who, n, gone), ""
+    find = _searched if body.retrieve == "search" else _nearest
+    found = find(who, n, gone, lambda: deadline.spent() > FOR_RETRIEVAL)
+    if found.exact or found.items:
+        return found, "" if found.exact else "search stopped"
+    return _followed(who, n, gone), "followers"
+
+
+def _scored(
+    served: Served, rows: Sequence[Row], tasks: Sequence[str], deadline: Deadline
+) -> dict[str, np.ndarray] | None:
+    """The tasks' probabilities; None where the deadline comes first, as far as the slowest batch so far tells."""
+    if np.isinf(deadline.seconds):
+        return served.predictor.predict(rows, tasks)
+    parts, slowest = [served.predictor.predict([], tasks)], 0.0
+    for start in range(0, len(rows), SCORED_AT_ONCE):
+        begun = time.monotonic()
+        if deadline.spent(slowest) > 1:
+            return None
+        parts.append(served.predictor.predict(rows[start : start + SCORED_AT_ONCE], tasks))
+        slowest = max(slowest, time.monotonic() - begun)
+    return {task: np.concatenate([part[task] for part in parts]) for task in parts[0]}
+
+
 def _first_task(served: Served) -> str:
     names = [task.name for task in served.tasks_about(item=True) if task.kind == "binary"]
     if not names:
@@ -130,24 +170,19 @@ def _first_task(served: Served) -> str:
     return names[0]
 
 
+def _parts(weighed: str) -> Sequence[str]:
+    """The tasks behind a weight's name."""
+    return CHAIN if weighed == CTCVR else (weighed,)
+
+
 def _tasks_of(served: Served, weights: Mapping[str, float]) -> list[str]:
     """The tasks to ask for these weights; ctcvr is asked as its two."""
     known = [task.name for task in served.tasks_about(item=True) if task.kind == "binary"]
-    names: list[str] = []
-    for name in weights:
-        for task in CHAIN if name == CTCVR else (name,):
-            if task not in known:
-                raise UserError(
-                    f"There is no task {name!r} to weigh", where="weights", cure=f"{', '.join(known)}"
-                )
-            names += [task] if task not in names else []
-    return names
-
-
-def _ends(deadline_ms: int | None, started: float) -> Callable[[], bool]:
-    """Whether the half of the time that retrieval may take is over."""
-    ends = np.inf if deadline_ms is None else started + 0.5 * deadline_ms / 1000
-    return lambda: time.monotonic() > ends
+    known += [CTCVR] if chained(served.layout.tasks) else []
+    if odd := [name for name in weights if name not in known]:
+        what = f"There is no task {odd[0]!r} to weigh"
+        raise UserError(what, where="weights", cure=f"choose among {', '.join(known)}")
+    return list(dict.fromkeys(task for name in weights for task in _parts(name)))
 
 
 def _searched(who: Person, n: int, gone: set[str], stop: Callable[[], bool]) -> Found:
@@ -160,14 +195,19 @@ def _nearest(who: Person, n: int, gone: set[str], stop: Callable[[], bool]) -> F
     return nearest(served.engine, asked, served.catalog.vectors, n, exclude=gone, stop=stop)
 
 
-def _followed(who: Person, gone: set[str]) -> Found:
-    found = [(item, float("nan")) for item in who.served.followers(who.user_id) if item not in gone]
+def _followed(who: Person, n: int, gone: set[str]) -> Found:
+    found = [(item, float("nan")) for item in who.served.followers(who.user_id, n, gone)]
     return Found(found, False, float("inf"), 0)
 
 
-def _stated(served: Served, task: str, rows: Sequence[Row]) -> np.ndarray:
-    column = stated(served.layout.tasks[task]) or ""
-    return np.array([(row.known.stats or {}).get(column, np.nan) for row in rows], np.float64)
+def _stated(served: Served, tasks: Sequence[str], rows: Sequence[Row]) -> dict[str, np.ndarray]:
+    """What the prompts state, of the tasks of which they state anything."""
+    columns = {task: stated(served.layout.tasks[task]) for task in tasks}
+    return {
+        task: np.array([(row.known.stats or {})[column] for row in rows], np.float64)
+        for task, column in columns.items()
+        if column is not None
+    }
 
 
 def _combined(
@@ -179,7 +219,7 @@ def _combined(
 ) -> np.ndarray:
     score = np.zeros(len(items))
     for name, weight in weights.items():
-        score += weight * (p["click"] * p["convert"] if name == CTCVR else p[name]) if len(items) else 0
+        score += weight * np.prod([p[task] for task in _parts(name)], axis=0)
     for name, weight in columns.items():
         values = np.array([_number(served, item, name) for item in items])
         known = values[np.isfinite(values)]
