@@ -14,7 +14,7 @@ def test_coheres_client_ranks(torch_server: Server, version: str) -> None:
     client: Any = (cohere.Client if version == "v1" else cohere.ClientV2)(
         api_key=torch_server.key, base_url=torch_server.url
     )
-    for query in ("0", "Is it for the rain?"):
+    for query in ("u00001", "Is it for the rain?"):
         asked = {"model": "genrec", "query": query, "documents": DOCUMENTS}
         results = client.rerank(**asked, top_n=2).results
         with torch_server.client() as plain:

@@ -40,26 +40,29 @@ def reply(here: Served, **body: object) -> schemas.PredictReply:
 def test_words_without_items_are_asked_about_the_user(
     here: Served, opened: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words, own = reply(here, user="3", query=WORDS), reply(here, user="3")
-    wanted = here.predictor.predict([here.user_row("3", "return")], ["return"], WORDS)["return"][0]
+    words, own = reply(here, user="u00003", query=WORDS), reply(here, user="u00003")
+    wanted = here.predictor.predict([here.user_row("u00003", "return")], ["return"], WORDS)["return"][0]
     assert words.about_user == {"return": wanted} != own.about_user
     assert words.calibrated == []
-    assert main(["ask", WORDS, "--user", "3"]) == 0
+    assert main(["ask", WORDS, "--user", "u00003"]) == 0
     assert f"yes: {wanted:.3f}" in capsys.readouterr().out
 
 
 def test_words_with_items_are_asked_about_these_unless_tasks_say_otherwise(here: Served) -> None:
-    found = reply(here, user="3", items=["1"], query=WORDS)
+    found = reply(here, user="u00003", items=["g00001"], query=WORDS)
     assert (set(found.items[0].probabilities), found.about_user) == ({"click", "joy"}, {})
-    found = reply(here, user="3", items=["1"], query=WORDS, tasks=["return", "click"])
+    found = reply(here, user="u00003", items=["g00001"], query=WORDS, tasks=["return", "click"])
     assert (set(found.items[0].probabilities), set(found.about_user)) == ({"click"}, {"return"})
     with pytest.raises(UserError, match="convert continues click"):
-        reply(here, user="3", items=["1"], query=WORDS, tasks=["ctcvr"])
+        reply(here, user="u00003", items=["g00001"], query=WORDS, tasks=["ctcvr"])
 
 
 def test_ctcvr_alone_is_the_product_of_its_two(here: Served) -> None:
     items = list(here.layout.items)[:4]
-    both, alone = every_task(here, "3", items, ["click", "convert"]), every_task(here, "3", items, ["ctcvr"])
+    both, alone = (
+        every_task(here, "u00003", items, ["click", "convert"]),
+        every_task(here, "u00003", items, ["ctcvr"]),
+    )
     assert set(both.about_items) == {"click", "convert", "ctcvr"}
     assert set(alone.about_items) == {"ctcvr"}
     np.testing.assert_allclose(
@@ -67,19 +70,19 @@ def test_ctcvr_alone_is_the_product_of_its_two(here: Served) -> None:
     )
     assert alone.calibrated == ["ctcvr"]
     with pytest.raises(UserError, match="no task 'happiness'"):
-        every_task(here, "3", items, ["happiness"])
+        every_task(here, "u00003", items, ["happiness"])
 
 
 def test_the_last_line_names_what_is_not_calibrated(
     here: Served, opened: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = ["predict", "--user", "3", "--items", "1,2"]
+    asked = ["predict", "--user", "u00003", "--items", "g00001,g00002"]
     assert main(asked) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "not calibrated: joy, return"
     assert main([*asked, "--json"]) == 0
     answers = json.loads(capsys.readouterr().out)
     assert answers["calibrated"] == ["click", "convert", "ctcvr"]
-    assert answers["items"][0]["item"] == "1"
+    assert answers["items"][0]["item"] == "g00001"
     monkeypatch.setattr(commands, "open_served", lambda args: (Path("adapter"), served()))
     assert main(asked) == 0
     (*_, last) = capsys.readouterr().out.splitlines()

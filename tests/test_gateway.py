@@ -85,7 +85,7 @@ def test_a_key_opens_what_its_scopes_name_and_is_kept_as_a_hash(place: Path) -> 
 
 def test_predictions_are_those_of_the_same_adapter_in_process(client: httpx2.Client, served: Served) -> None:
     items = list(served.layout.items)[:12]
-    for user in ("0", "7", "nobody has this id"):
+    for user in ("u00001", "u00007", "nobody has this id"):
         reply = client.post("/v1/predict", json={"user": user, "items": items}).json()
         wanted = served.predictor.predict([served.row(user, i) for i in items], ["click", "convert"])
         for k, item in enumerate(reply["items"]):
@@ -182,7 +182,7 @@ def test_a_deadline_is_answered_with_a_stated_fallback(client: httpx2.Client) ->
 @pytest.mark.parametrize("version", ["v1", "v2"])
 def test_rerank_has_coheres_shape(client: httpx2.Client, served: Served, version: str) -> None:
     documents = [served.title(item) for item in list(served.layout.items)[:4]] + ["Something nobody sells"]
-    body = {"model": "genrec", "query": "0", "documents": documents, "top_n": 3, "return_documents": True}
+    body = {"query": "u00001", "documents": documents, "top_n": 3, "return_documents": True}
     reply = client.post(f"/{version}/rerank", json=body).json()
     scores = [result["relevance_score"] for result in reply["results"]]
     assert len(scores) == 3

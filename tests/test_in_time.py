@@ -19,7 +19,7 @@ def here() -> Served:
 
 
 def recommended(here: Served, received: float = 0.0, **options: Any) -> schemas.RecommendReply:
-    body = schemas.RecommendBody.model_validate({"user": "3", "k": 30, "candidates": 30, **options})
+    body = schemas.RecommendBody.model_validate({"user": "u00003", "k": 30, "candidates": 30, **options})
     return work.recommend(work.person(here, body), "genrec", body, received)
 
 
@@ -30,7 +30,9 @@ def listed(reply: schemas.RecommendReply) -> list[str]:
 def in_order(here: Served) -> list[str]:
     """All that followed on what the user touched, best first."""
     task = here.item_task()
-    return here.data.followers_now(task.name).candidates(here.touched("3", task, here.point("3")), 10_000)
+    return here.data.followers_now(task.name).candidates(
+        here.touched("u00003", task, here.point("u00003")), 10_000
+    )
 
 
 # ---- the clock ----------------------------------------------------------------------------------------------
@@ -68,7 +70,7 @@ def test_a_deadline_that_comes_while_candidates_are_scored_is_kept(
 ) -> None:
     reply = recommended(here, retrieve="followers", deadline_ms=2_500)
     assert (reply.fallback, clock.batches) == ("not scored", 2)  # a third batch would have ended after it
-    shares = {item: (here.row("3", item).known.stats or {})["match_share"] for item in listed(reply)}
+    shares = {item: (here.row("u00003", item).known.stats or {})["match_share"] for item in listed(reply)}
     assert [item.score for item in reply.items] == sorted(shares.values(), reverse=True)
     assert [item.probabilities for item in reply.items] == [{"click": p} for p in shares.values()]
 
@@ -108,7 +110,7 @@ def test_as_many_followers_are_found_as_are_allowed(here: Served) -> None:
     assert listed(recommended(here, **still)) == every
     assert listed(recommended(here, candidates=12, k=12, exclude=every[:3], **still)) == every[3:15]
     assert listed(recommended(here, available=every[-4:], **still)) == every[-4:]
-    assert here.followers("3") == every[:CANDIDATES]
+    assert here.followers("u00003") == every[:CANDIDATES]
 
 
 def test_a_search_looks_its_followers_up_once(here: Served, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,7 +121,7 @@ def test_a_search_looks_its_followers_up_once(here: Served, monkeypatch: pytest.
         return candidates(self, touched, k)
 
     monkeypatch.setattr(Followers, "candidates", counted)
-    here.recommend("3", 5)
+    here.recommend("u00003", 5)
     assert asked == [CANDIDATES]
 
 

@@ -63,7 +63,7 @@ def test_every_command_answers_a_stranger(
 
 
 def test_a_request_about_a_stranger_is_answered() -> None:
-    for about in ({"user": STRANGERS[0]}, {"history": [{"item": "1", "click": True}]}, {}):
+    for about in ({"user": STRANGERS[0]}, {"history": [{"item": "g00001", "click": True}]}, {}):
         body = schemas.PredictBody.model_validate(about)
         reply = work.predict(work.person(served(), body), "genrec", body)
         comes = reply.about_user["return"]

@@ -23,6 +23,8 @@ from serve.gateway.gateway import Gateway
 from serve.gateway.guard import Guard, problem
 from serve.gateway.keys import Keys
 from serve.gateway.openai_routes import routes
+from serve.gateway.rerank import document_text
+from serve.gateway.rerank import rerank as reranked
 from serve.nearest import BATCH
 
 
@@ -113,11 +115,11 @@ def application(gateway: Gateway, keys: Keys) -> FastAPI:
     @app.post("/v2/rerank", tags=["recommendation"], summary="Cohere's rerank, v2", operation_id="rerank_v2")
     async def rerank(body: schemas.RerankBody, request: Request) -> schemas.RerankReply:
         bounded("documents", len(body.documents), limits.candidates)
-        bounded("query", len(body.query), limits.query_characters)
+        bounded("query", len(body.query or ""), limits.query_characters)
         told(body)
         tokens = question_tokens(QUESTIONS * len(body.documents) + 40, body.query)
-        ranked = await gateway.answer(request, tokens, lambda: work.rerank(gateway.served, body))
-        texts = [work.document_text(document, body.rank_fields) for document in body.documents]
+        ranked = await gateway.answer(request, tokens, lambda: reranked(gateway.served, body))
+        texts = [document_text(document, body.rank_fields) for document in body.documents]
         results = [
             schemas.Ranked(
                 index=n, relevance_score=p, document={"text": texts[n]} if body.return_documents else None

@@ -143,14 +143,20 @@ class RecommendReply(BaseModel):
 
 
 class RerankBody(Body):
-    """Cohere's, v1 and v2. `query`: a user id of the log, or words, which are asked of each document."""
+    """Cohere's, v1 and v2. `query`: a user id of the log, or words, which are asked of each document; left out beside a
+    `user` or a `history`, the trained question is asked of these, and calibrated."""
 
     model_config = ConfigDict(
         extra="forbid",
-        json_schema_extra={"examples": [{"query": "42", "documents": ["Fargo", "Titanic"], "top_n": 2}]},
+        json_schema_extra={
+            "examples": [
+                {"query": "42", "documents": ["Fargo", "Titanic"], "top_n": 2},
+                {"history": [{"item": "Toy Story", "click": True}], "documents": ["Fargo", "Titanic"]},
+            ]
+        },
     )
     model: str | None = None
-    query: str = Field(min_length=1)
+    query: str | None = Field(None, min_length=1)
     documents: list[str | dict[str, Any]] = Field(min_length=1)
     top_n: int | None = Field(None, ge=1)
     return_documents: bool = False
@@ -160,7 +166,7 @@ class RerankBody(Body):
     )
     max_tokens_per_doc: int | None = Field(None, description="accepted and not used")
     priority: int | None = Field(None, description="accepted and not used")
-    user: Id | None = Field(None, description="ours: of whom, where `query` is words")
+    user: Id | None = Field(None, description="ours, like `history`: for whom, where `query` does not say")
     history: list[HistoryEvent] | None = None
 
 

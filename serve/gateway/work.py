@@ -1,8 +1,6 @@
 """What the recommendation routes answer, without HTTP: plain functions of an adapter, its engine and a request."""
 
-import copy
 import time
-from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -15,7 +13,7 @@ from serve.every_task import every_task
 from serve.gateway import schemas
 from serve.guest import GUEST, Told, guest
 from serve.nearest import nearest
-from serve.predictor import Predictor, Row
+from serve.predictor import Row
 from serve.search import Found
 from serve.served import Served
 
@@ -88,7 +86,7 @@ def recommend(
 ) -> schemas.RecommendReply:
     """received: when, by time.monotonic; the deadline counts from then."""
     served, deadline = who.served, Deadline.of(received, body.deadline_ms)
-    weights = body.weights if body.weights is not None else {_first_task(served): 1.0}
+    weights = body.weights if body.weights is not None else {first_task(served): 1.0}
     tasks = _tasks_of(served, weights)
     touched = set(who.served.touched(who.user_id, served.item_task()))
     gone = set(body.exclude) | (touched if body.repeat == "never" else set())
@@ -163,7 +161,7 @@ def _scored(
     return {task: np.concatenate([part[task] for part in parts]) for task in parts[0]}
 
 
-def _first_task(served: Served) -> str:
+def first_task(served: Served) -> str:
     names = [task.name for task in served.tasks_about(item=True) if task.kind == "binary"]
     if not names:
         raise UserError("No binary task of this adapter is about an item", where="weights", cure="give none")
@@ -266,45 +264,3 @@ def _reason(served: Served, row: Row, recent: Sequence[str]) -> str:
     if recent:
         parts.append(f"lately: {', '.join(recent)}")
     return "; ".join(parts)
-
-
-# ---- rerank -------------------------------------------------------------------------------------------------
-
-
-def rerank(served: Served, body: schemas.RerankBody) -> list[tuple[int, float]]:
-    """(index, relevance) of documents, best first: the first binary task's probability, or that of yes to the query."""
-    names = served.knows(body.query) and body.history is None and body.user is None
-    about = (
-        schemas.About(user=body.query, history=None)
-        if names
-        else schemas.About(user=body.user, history=body.history)
-    )
-    who = person(served, about)
-    texts = [document_text(document, body.rank_fields) for document in body.documents]
-    items, told = [], dict[str, dict[str, Any]]()
-    for n, text in enumerate(texts):
-        item = served.item(text)
-        if item not in served.layout.items:
-            item = f"document\x1f{n}"
-            told[item] = {"title": text}
-        items.append(item)
-    layout = copy.copy(who.served.layout)
-    layout.items = ChainMap[str, Any](told, dict(layout.items)) if told else layout.items
-    histories = copy.copy(who.served.histories)
-    predictor = Predictor(layout, histories, who.served.engine, who.served.predictor.calibrations)
-    task = _first_task(served)
-    found = predictor.predict([who.row(item) for item in items], [task], None if names else body.query)[task]
-    order = np.argsort(-found, kind="stable")[: body.top_n]
-    return [(int(n), float(found[n])) for n in order]
-
-
-def document_text(document: str | dict[str, Any], fields: Sequence[str] | None) -> str:
-    if isinstance(document, str):
-        return document
-    chosen = [str(document[f]) for f in (fields or ["text"]) if document.get(f) is not None]
-    if not chosen:
-        wanted = ", ".join(fields or ["text"])
-        raise UserError(
-            f"A document has no {wanted}", where="documents", cure="give texts, or objects with that field"
-        )
-    return " ".join(chosen)
