@@ -99,13 +99,14 @@ class TorchEngine:
             yield token, logprobs
 
     @torch.inference_mode()
-    def read_through(self, prompt: Sequence[int]) -> np.ndarray:
-        """(n, vocabulary) float32: the log-probabilities of what follows each of a prompt's tokens."""
+    def read_through(self, prompt: Sequence[int]) -> Iterator[np.ndarray]:
+        """The log-probabilities of what follows each of a prompt's tokens, (HEAD_ROWS or less, vocabulary) float32 a
+        time."""
         ids = np.asarray(prompt, dtype=np.int64)
         self.check_length(len(ids))
         hidden = self._forward(*_trunk(ids, 0), DynamicCache(), 0)
-        parts = [(rows @ self._head.T).log_softmax(-1).cpu().numpy() for rows in hidden.split(HEAD_ROWS)]
-        return np.concatenate(parts)
+        for rows in hidden.split(HEAD_ROWS):
+            yield (rows @ self._head.T).log_softmax(-1).cpu().numpy()
 
     @torch.inference_mode()
     def embed(self, prompts: Sequence[Sequence[int]]) -> np.ndarray:

@@ -10,26 +10,29 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
+from serve.child.likely import Likely, likely
 from serve.child.line import OneAtATime
 from serve.child.openai_embeddings import Embeddings
 from serve.child.openai_schemas import Chat, CompletionBody, EmbeddingsBody, Named, Text, answered
 from serve.torch_engine import TorchEngine
 
 STANDARD_TOKENS = 16  # of a text completion that does not say, as OpenAI's
+Step = TypeVar("Step")
 
 
 @dataclass
 class Writing:
-    """One choice as it grows. ids, logprobs: of the tokens written; text: what has been told of it."""
+    """One choice as it grows. ids, likely: of the tokens written, None where nothing was asked or nothing is known;
+    text: what has been told of it."""
 
     ids: list[int] = field(default_factory=list)
-    rows: list[np.ndarray] = field(default_factory=list)
+    likely: list[Likely | None] = field(default_factory=list)
     text: str = ""
     finished: str | None = None
 
@@ -77,11 +80,11 @@ class OpenAI:
             return self._streamed(frame, body, prompts[0], most, body.logprobs, self._text_delta)
         choices = []
         for k, prompt in enumerate(prompts):
-            echoed = await self._echoed(prompt) if body.echo else Writing()
+            echoed = await self._echoed(prompt, body.logprobs) if body.echo else Writing()
             for n in range(body.n):
-                done = await self._written(prompt, most, body, n)
+                done = await self._written(prompt, most, body, body.logprobs, n)
                 whole = Writing(
-                    echoed.ids + done.ids, echoed.rows + done.rows, echoed.text + done.text, done.finished
+                    echoed.ids + done.ids, echoed.likely + done.likely, echoed.text + done.text, done.finished
                 )
                 choice = {
                     "index": k * body.n + n,
@@ -90,7 +93,7 @@ class OpenAI:
                     "logprobs": None,
                 }
                 if body.logprobs is not None:
-                    choice["logprobs"] = self._text_logprobs(whole, body.logprobs)
+                    choice["logprobs"] = self._text_logprobs(whole)
                 choices.append((choice, len(done.ids)))
         return self._reply(frame, choices, sum(map(len, prompts)))
 
@@ -110,8 +113,8 @@ class OpenAI:
             return self._streamed(frame, body, prompt, most, top, self._chat_delta)
         choices = []
         for n in range(body.n):
-            done = await self._written(prompt, most, body, n)
-            logprobs = None if top is None else {"content": self._chat_logprobs(done.ids, done.rows, top)}
+            done = await self._written(prompt, most, body, top, n)
+            logprobs = None if top is None else {"content": self._chat_logprobs(done.ids, done.likely)}
             message = {"role": "assistant", "content": done.text}
             choice = {"index": n, "message": message, "finish_reason": done.finished, "logprobs": logprobs}
             choices.append((choice, len(done.ids)))
@@ -119,29 +122,30 @@ class OpenAI:
 
     # ---- writing ----------------------------------------------------------------------------------------
 
-    async def _written(self, prompt: Sequence[int], most: int, body: CompletionBody, n: int) -> Writing:
+    async def _written(
+        self, prompt: Sequence[int], most: int, body: CompletionBody, top: int | None, n: int
+    ) -> Writing:
         done = Writing()
-        async for _ in self._writing(done, prompt, most, body, n):
+        async for _ in self._writing(done, prompt, most, body, top, n):
             pass
         return done
 
     async def _writing(
-        self, done: Writing, prompt: Sequence[int], most: int, body: CompletionBody, n: int
+        self, done: Writing, prompt: Sequence[int], most: int, body: CompletionBody, top: int | None, n: int
     ) -> AsyncIterator[tuple[str, slice]]:
-        """Grows `done`; yields each new stretch of text with the tokens it came from."""
+        """Grows `done`; yields each new stretch of text with the tokens it came from. top: how many of the most likely
+        tokens are told beside each; None: no log-probabilities."""
         stops = [body.stop] if isinstance(body.stop, str) else list(body.stop or ())
         seed = (body.seed if body.seed is not None else uuid.uuid4().int >> 70) + n
-        steps: Iterator[tuple[int, np.ndarray]] = self.engine.steps(
-            prompt, most, body.temperature, body.top_p, seed
-        )
+        steps = self.engine.steps(prompt, most, body.temperature, body.top_p, seed)
+        kept = ((token, None if top is None else likely(row, token, top)) for token, row in steps)
         told, held = 0, max((len(s) for s in stops), default=1) - 1
-        while (step := await self.line.run(lambda: next(steps, None))) is not None:
-            token, row = step
+        async for token, known in self._turns(kept):
             if token in self._end:
                 done.finished = "stop"
                 break
             done.ids.append(token)
-            done.rows.append(row)
+            done.likely.append(known)
             whole = self._text(done.ids)
             cut = min((at for s in stops if (at := whole.find(s)) >= 0), default=-1)
             if cut >= 0:
@@ -162,11 +166,25 @@ class OpenAI:
             new, done.text = whole[len(done.text) :], whole
             yield new, slice(told, len(done.ids))
 
-    async def _echoed(self, prompt: Sequence[int]) -> Writing:
+    async def _echoed(self, prompt: Sequence[int], top: int | None) -> Writing:
         """The prompt as if it had been written; nothing is known of its first token."""
-        rows = await self.line.run(lambda: self.engine.read_through(prompt))
-        unknown = np.full(rows.shape[1], np.nan, np.float32)
-        return Writing(list(prompt), [unknown, *rows[:-1]], self._text(prompt))
+        echoed = Writing(list(prompt), [None], self._text(prompt))
+        if top is None:
+            echoed.likely *= len(prompt)
+            return echoed
+        following = iter(prompt[1:])
+        kept = (
+            [likely(row, token, top) for row, token in zip(rows, following, strict=False)]
+            for rows in self.engine.read_through(prompt)
+        )
+        async for some in self._turns(kept):
+            echoed.likely += some
+        return echoed
+
+    async def _turns(self, steps: Iterator[Step]) -> AsyncIterator[Step]:
+        """Each step computed by the engine's thread, in a turn of its own."""
+        while (step := await self.line.run(lambda: next(steps, None))) is not None:
+            yield step
 
     # ---- shapes -----------------------------------------------------------------------------------------
 
@@ -193,7 +211,7 @@ class OpenAI:
                 yield frame.event(
                     [{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}]
                 )
-            async for text, tokens in self._writing(done, prompt, most, body, 0):
+            async for text, tokens in self._writing(done, prompt, most, body, top, 0):
                 yield frame.event([{"index": 0, "finish_reason": None, **delta(text, done, tokens, top)}])
             last: dict[str, Any] = {"delta": {}} if chat else {"text": ""}
             yield frame.event([{"index": 0, **last, "finish_reason": done.finished}])
@@ -205,33 +223,29 @@ class OpenAI:
         return StreamingResponse(events(), media_type="text/event-stream")
 
     def _text_delta(self, text: str, done: Writing, tokens: slice, top: int | None) -> dict[str, Any]:
-        part = Writing(done.ids[tokens], done.rows[tokens], text)
-        return {"text": text, "logprobs": None if top is None else self._text_logprobs(part, top)}
+        part = Writing(done.ids[tokens], done.likely[tokens], text)
+        return {"text": text, "logprobs": None if top is None else self._text_logprobs(part)}
 
     def _chat_delta(self, text: str, done: Writing, tokens: slice, top: int | None) -> dict[str, Any]:
-        content = None if top is None else self._chat_logprobs(done.ids[tokens], done.rows[tokens], top)
+        content = None if top is None else self._chat_logprobs(done.ids[tokens], done.likely[tokens])
         return {"delta": {"content": text}, "logprobs": None if content is None else {"content": content}}
 
-    def _text_logprobs(self, done: Writing, top: int) -> dict[str, Any]:
+    def _text_logprobs(self, done: Writing) -> dict[str, Any]:
         tokens = [self._text([i]) for i in done.ids]
         offsets = np.cumsum([0, *map(len, tokens)])[:-1].tolist()
-        of, tops = list[float | None](), list[dict[str, float] | None]()
-        for token, row in zip(done.ids, done.rows, strict=True):
-            known = not np.isnan(row[token])
-            of.append(float(row[token]) if known else None)
-            tops.append({self._text([int(i)]): float(row[i]) for i in _best(row, top)} if known else None)
+        of = [known and known.logprob for known in done.likely]
+        tops = [known and {self._text([i]): p for i, p in known.best} for known in done.likely]
         return {"tokens": tokens, "token_logprobs": of, "top_logprobs": tops, "text_offset": offsets}
 
-    def _chat_logprobs(
-        self, ids: Sequence[int], rows: Sequence[np.ndarray], top: int
-    ) -> list[dict[str, Any]]:
-        def one(token: int, row: np.ndarray) -> dict[str, Any]:
+    def _chat_logprobs(self, ids: Sequence[int], known: Sequence[Likely | None]) -> list[dict[str, Any]]:
+        def one(token: int, logprob: float) -> dict[str, Any]:
             text = self._text([token])
-            return {"token": text, "logprob": float(row[token]), "bytes": list(text.encode())}
+            return {"token": text, "logprob": logprob, "bytes": list(text.encode())}
 
         return [
-            {**one(token, row), "top_logprobs": [one(int(i), row) for i in _best(row, top)]}
-            for token, row in zip(ids, rows, strict=True)
+            {**one(token, found.logprob), "top_logprobs": [one(*best) for best in found.best]}
+            for token, found in zip(ids, known, strict=True)
+            if found is not None
         ]
 
     # ---- tokens -----------------------------------------------------------------------------------------
@@ -260,7 +274,3 @@ class _Frame:
 
 def _usage(prompt: int, written: int) -> dict[str, int]:
     return {"prompt_tokens": prompt, "completion_tokens": written, "total_tokens": prompt + written}
-
-
-def _best(row: np.ndarray, top: int) -> np.ndarray:
-    return np.argsort(-row, kind="stable")[:top]
