@@ -8,7 +8,8 @@ from genrec.titles import one_line
 
 MAX_DATA_TOKENS = 64  # a title or a query longer than this is cut: a history is made of many
 MAX_DATA_CHARACTERS = 2_000
-MAX_KNOWN = 500_000  # pieces remembered: a catalog's titles, not every query ever asked
+MAX_KNOWN = 32_000_000  # characters and tokens of the pieces remembered: a catalog's titles, not every query ever asked
+PIECE = 16  # characters that remembering one costs besides
 
 
 class Tokenizer(Protocol):
@@ -43,13 +44,17 @@ class Tokens:
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._backend = _without_control(tokenizer.backend_tokenizer)
         self._known: dict[str, tuple[int, ...]] = {}
+        self._size = 0  # of what is known, as MAX_KNOWN counts
 
     def literal(self, text: str) -> tuple[int, ...]:
         if (ids := self._known.get(text)) is None:
-            if len(self._known) >= MAX_KNOWN:
-                self._known.clear()
             ids = tuple(self._backend.encode(text, add_special_tokens=False).ids)
+            size = PIECE + len(text) + len(ids)
+            if self._size + size > MAX_KNOWN:
+                self._known.clear()
+                self._size = 0
             self._known[text] = ids
+            self._size += size
         return ids
 
     def data(self, text: str) -> tuple[int, ...]:

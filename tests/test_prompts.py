@@ -115,6 +115,18 @@ def test_ids_of_a_piece_do_not_depend_on_its_neighbours() -> None:
     assert [asked[k : k + len(title)] for k in range(len(asked))].count(title) == 2
 
 
+def test_what_clients_say_is_remembered_up_to_a_size_however_long_each_text_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("prompts.tokens.MAX_KNOWN", 9_000)
+    asked = Tokens(load_tokenizer("smollm2-135m"))
+    for n in range(20):
+        assert asked.data(f"{n} " + "龙猫" * 800) == tokens().data(f"{n} " + "龙猫" * 800)
+        assert sum(len(text) + len(ids) for text, ids in asked._known.items()) <= 9_000
+    asked.data("Fargo")
+    assert "Fargo" in asked._known
+
+
 def test_the_tokenizer_that_was_given_still_knows_its_control_tokens() -> None:
     tokenizer = load_tokenizer("smollm2-135m")
     control = tokenizer.convert_tokens_to_ids("<|im_end|>")
