@@ -88,7 +88,7 @@ def sockets(engine: Counting) -> Iterator[dict[str, Path]]:
         link, keys = Link(found["engine"]), Path(place, "keys.json")
         Path(place, "secret").write_text(add(keys, "tests", ("openai",)))
         gateway = FastAPI()
-        gateway.include_router(openai_routes.routes(lambda: link, Admission(1 << 20), ()))
+        gateway.include_router(openai_routes.routes(lambda: link, Admission(1 << 20), Limits(), ()))
         gateway.add_middleware(Guard, keys=Keys.load(keys), limits=Limits())
         stack.enter_context(listening(gateway, found["gateway"]))
         yield found

@@ -182,7 +182,9 @@ def application(gateway: Gateway, keys: Keys) -> FastAPI:
     async def gone(request: Request, error: ClientGone) -> Response:
         return Response(status_code=499)  # nobody reads it
 
-    app.include_router(routes(gateway.link, gateway.admission, control_tokens(gateway.supervisor.folder)))
+    app.include_router(
+        routes(gateway.link, gateway.admission, limits, control_tokens(gateway.supervisor.folder))
+    )
     app.add_middleware(Guard, keys=keys, limits=limits)
     return app
 

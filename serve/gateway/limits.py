@@ -13,4 +13,7 @@ class Limits:
     candidates: int = 1_000  # items or documents
     query_characters: int = 2_000
     top: int = 200  # of a recommendation
+    chat_tokens: int = 1_024  # written for a chat that does not say how many, each choice
+    text_tokens: int = 16  # the same of a text completion, as OpenAI's
+    written_tokens: int = 32_768  # written for one request, all its prompts and choices together
     waiting_tokens: int = 200_000

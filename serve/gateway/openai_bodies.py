@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from serve.gateway.limits import Limits
 from serve.gateway.schemas import Body
 
 Count = Annotated[int, Field(ge=0, le=1_000_000)]
@@ -30,10 +31,9 @@ class WrittenBody(Body):
     logit_bias: dict[str, float] | None = None
     user: str | None = None
 
-    @property
-    def wanted(self) -> int | None:
-        """Tokens of one choice; None where the request does not say."""
-        return self.max_tokens
+    def wanted(self, limits: Limits) -> int:
+        """Tokens of one text."""
+        return limits.text_tokens if self.max_tokens is None else self.max_tokens
 
     @property
     def texts(self) -> int:
@@ -56,9 +56,9 @@ class ChatBody(WrittenBody):
     max_completion_tokens: Count | None = None
     response_format: dict[str, Any] | None = None
 
-    @property
-    def wanted(self) -> int | None:
-        return self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
+    def wanted(self, limits: Limits) -> int:
+        stated = self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
+        return limits.chat_tokens if stated is None else stated
 
 
 class TextBody(WrittenBody):

@@ -2,21 +2,23 @@
 
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import httpx2
 from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
 
+from genrec.errors import UserError
 from serve.child.gone import unless_gone
 from serve.child.remote import EngineUnavailable
 from serve.gateway.admission import Admission
 from serve.gateway.guard import problem
+from serve.gateway.limits import Limits
 from serve.gateway.link import Link
 from serve.gateway.openai_bodies import ChatBody, EmbeddedBody, TextBody, WrittenBody
 
 PROMPTS = ("messages", "prompt", "suffix", "input")  # fields that the model reads
-DEFAULT_TOKENS = 256  # counted for a request that does not say how many it wants
 
 # As FastAPI describes a route's replies.
 WRITTEN: dict[int | str, dict[str, Any]] = {
@@ -25,7 +27,9 @@ WRITTEN: dict[int | str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def routes(link: Callable[[], Link], admission: Admission, control: Sequence[str]) -> APIRouter:
+def routes(
+    link: Callable[[], Link], admission: Admission, limits: Limits, control: Sequence[str]
+) -> APIRouter:
     """link: the engine that is ready, or raises EngineUnavailable. control: the tokenizer's control tokens."""
     router = APIRouter(tags=["OpenAI"])
 
@@ -47,10 +51,18 @@ def routes(link: Callable[[], Link], admission: Admission, control: Sequence[str
         }
         tokens = len(json.dumps(body)) // 3
         if isinstance(asked, WrittenBody):
-            body["cache_salt"] = request.state.key.salt
-            tokens += asked.texts * (DEFAULT_TOKENS if asked.wanted is None else asked.wanted)
+            each = asked.wanted(limits)
+            if asked.texts * each > limits.written_tokens:
+                raise UserError(
+                    f"{asked.texts * each:,} tokens to write, all prompts and choices together",
+                    where="max_tokens",
+                    cure=f"ask for {limits.written_tokens:,} at most",
+                )
+            # Said to the engine in any case, so that what is written is what was admitted.
+            body |= {"cache_salt": request.state.key.salt, "max_tokens": each}
+            tokens += asked.texts * each
             if asked.stream:
-                return await streamed(link(), path, body, admission, tokens)
+                return await streamed(link(), path, body, admission.admitted(tokens))
         async with admission.admitted(tokens):
             engine = link()
             status, content = await unless_gone(request, lambda: engine.post(path, json.dumps(body).encode()))
@@ -74,10 +86,9 @@ def routes(link: Callable[[], Link], admission: Admission, control: Sequence[str
 
 
 async def streamed(
-    link: Link, path: str, body: dict[str, Any], admission: Admission, tokens: int
+    link: Link, path: str, body: dict[str, Any], admitted: AbstractAsyncContextManager[None]
 ) -> Response:
     """Passes the engine's events on as they come. Admission holds until the last one."""
-    admitted = admission.admitted(tokens)
     await admitted.__aenter__()
     link.in_flight += 1
     try:
