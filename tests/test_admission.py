@@ -1,10 +1,21 @@
-"""What is admitted, and what the engine is taken to have read."""
+"""What is admitted, at what price, and what the engine is taken to have read."""
 
 import asyncio
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from small_prompts import SHIPPED
 
-from serve.gateway.admission import REMEMBERED, Admission, Busy, Prefix, question_tokens
+from serve.gateway.admission import REMEMBERED, Admission, Busy, Prefix
+from serve.gateway.prices import (
+    CONTEXT_TOKENS,
+    QUESTION_TOKENS,
+    predict_tokens,
+    question_tokens,
+    rerank_tokens,
+)
+from serve.gateway.schemas import PredictBody
 
 HERS = Prefix.of("shop", [1, 2, 3])
 
@@ -75,6 +86,26 @@ def test_no_more_contexts_are_remembered_than_an_engine_keeps() -> None:
     assert not admission.knows(first)
 
 
+def test_other_prompts_drive_contexts_out_of_the_cache_and_an_old_context_stays_where_it_is_asked_for() -> (
+    None
+):
+    admission = Admission(cap=10)
+    other = Prefix.of("shop", [4, 5])
+
+    async def ask(*read: Prefix) -> None:
+        async with admission.admitted(1, *read):
+            pass
+
+    asyncio.run(ask(other))
+    asyncio.run(ask(HERS))
+    for n in range(5):
+        asyncio.run(ask(HERS, Prefix.named(f"a chat, or windows without a line, {n}", REMEMBERED // 2)))
+    assert admission.knows(HERS)
+    assert not admission.knows(other)
+    asyncio.run(ask(Prefix.named("a long one", REMEMBERED)))
+    assert not admission.knows(HERS)
+
+
 def test_each_tenant_has_contexts_of_its_own() -> None:
     assert Prefix.of("shop", [1, 2, 3]) == HERS
     assert Prefix.of("other", [1, 2, 3]) != HERS
@@ -84,3 +115,33 @@ def test_each_tenant_has_contexts_of_its_own() -> None:
 def test_words_of_a_client_cost_what_they_make_the_engine_read() -> None:
     assert question_tokens(2, "x" * 30) == question_tokens(2) + 2 * 10
     assert question_tokens(1, "x" * 2_000) == question_tokens(1) + 64
+    assert question_tokens(1, "龙猫" * 9) == question_tokens(1) + 18
+
+
+KNOWN = {"1": {"title": "Toy Story"}, "2": {"title": "Fargo"}}
+ABOUT = {True: [SHIPPED["click"], SHIPPED["convert"]], False: [SHIPPED["return"]]}
+SERVED: Any = SimpleNamespace(
+    tasks_about=ABOUT.__getitem__, item=str, layout=SimpleNamespace(items=KNOWN)
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("body", "questions", "words"),
+    [
+        ({"items": ["1", "2"]}, 2 * 2 + 1, 0),
+        ({"items": ["1", "2"], "tasks": ["convert"]}, 2, 0),
+        ({"items": ["1", "2"], "tasks": ["click", "return"]}, 3, 0),
+        ({"tasks": ["click"]}, 0, 0),
+        ({"items": ["1", "2"], "query": "x" * 30}, 2 + 1, 2 * 10),  # convert is not asked in other words
+        ({"items": ["1", "x" * 30, "y" * 256]}, 2 * 3 + 1, 2 * (10 + 64)),
+    ],
+)
+def test_a_prediction_costs_the_questions_that_are_asked_and_the_titles_they_hold(
+    body: dict[str, Any], questions: int, words: int
+) -> None:
+    assert predict_tokens(SERVED, PredictBody(**body)) == questions * QUESTION_TOKENS + words
+
+
+def test_documents_cost_what_a_client_wrote() -> None:
+    words = ["1", "x" * 30, "y" * 9_000]
+    assert rerank_tokens(SERVED, "2", words) == CONTEXT_TOKENS + 3 * QUESTION_TOKENS + 10 + 64

@@ -325,8 +325,8 @@ def test_nothing_that_was_accepted_is_lost_when_the_server_is_told_to_end(place:
 
 
 def test_a_burst_is_admitted_up_to_the_cap_and_the_rest_refused_at_once(place: Path) -> None:
-    cap, cost, sent = 9_000, 2 * 12 * 10, 200
-    admitted = cap // cost  # 37: more than the gateway has threads
+    cap, cost, sent = 9_000, (2 * 10 + 1) * 12, 200  # click and convert of each item, return of her
+    admitted = cap // cost  # 35: more than the gateway has threads
     with running(place, "torch", "--waiting-tokens", str(cap)) as server, server.client() as client:
         body = {"user": "0", "items": list(map(str, range(10)))}
         assert client.post("/v1/predict", json=body).status_code == 200  # its context is new only once

@@ -5,12 +5,16 @@ import asyncio
 import hashlib
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx2
 import pytest
+import starlette.requests
 from fastapi import FastAPI
 
+from serve.gateway import schemas
+from serve.gateway.admission import REMEMBERED, Prefix
 from serve.gateway.app import application
 from serve.gateway.gateway import Gateway
 from serve.gateway.keys import SCOPES, Key, Keys
@@ -120,3 +124,48 @@ def test_no_more_is_written_than_was_admitted(
     assert kept.asked[0]["max_tokens"] == each
     prompt = len(json.dumps({k: v for k, v in body.items() if v is not None})) // 3
     assert kept.admitted == [prompt + texts * each]
+
+
+HERS = Prefix.of("tests", [1, 2, 3])
+
+
+async def read(gateway: Gateway, prefix: Prefix) -> None:
+    async with gateway.admission.admitted(1, prefix):
+        pass
+
+
+def test_a_long_chat_drives_contexts_out_of_the_cache(gateway: Gateway, app: FastAPI) -> None:
+    gateway.supervisor.link = Kept(gateway)  # type: ignore[misc, assignment]
+    asyncio.run(read(gateway, HERS))
+    post(app, "/v1/chat/completions", CHAT)
+    assert gateway.admission.knows(HERS)
+    post(app, "/v1/completions", {**TEXT, "prompt": "?" * 3 * REMEMBERED})
+    assert not gateway.admission.knows(HERS)
+
+
+def test_an_explanation_drives_contexts_out_of_the_cache(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a window of 40 lines and 500 tokens 40 are kept, each without a line."""
+    gateway.supervisor.link = gateway._served = object()  # type: ignore[misc, assignment]
+    request = starlette.requests.Request({"type": "http", "state": {"key": Key("tests", "", SCOPES)}}, hangs)
+
+    async def hers(*_: object) -> tuple[Any, list[int]]:
+        return SimpleNamespace(window=40), [7] * 500
+
+    async def ask(leaves_out: bool) -> None:
+        about = schemas.About(user="7", history=None)
+        await gateway.answer_about(request, about, 12, lambda who: None, leaves_out)
+
+    monkeypatch.setattr(gateway, "_read", hers)
+    asyncio.run(read(gateway, HERS))
+    asyncio.run(ask(leaves_out=False))
+    assert gateway.admission.knows(HERS)
+    asyncio.run(ask(leaves_out=True))
+    assert not gateway.admission.knows(HERS)
+
+
+async def hangs() -> dict[str, str]:
+    """A client that stays."""
+    await asyncio.Event().wait()
+    return {}

@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 from serve.bench.clients import CANDIDATES, Sent, counted, milliseconds
 from serve.bench.people import People
 from serve.bench.processes import GatewayAt
-from serve.gateway.admission import QUESTION_TOKENS, QUESTIONS
+from serve.gateway.prices import question_tokens
 
-WAITING_TOKENS = 8_000  # the cap of the gateway that is asked: some seconds of an engine's work on a CPU
-COST = QUESTIONS * QUESTION_TOKENS * CANDIDATES  # of a request whose context has been read
+WAITING_TOKENS = 4_000  # the cap of the gateway that is asked: some seconds of an engine's work on a CPU
+COST = question_tokens(CANDIDATES)  # of a request whose context has been read
 FIT = WAITING_TOKENS // COST
 TIMES = 10  # as many requests as fit
 

@@ -8,11 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
-from prompts.tokens import MAX_DATA_TOKENS
-
-REMEMBERED = 16_384  # tokens of contexts taken to be in an engine's cache: the torch one keeps as many
-QUESTION_TOKENS = 12
-QUESTIONS = 2  # of a candidate: will she click, will she buy
+REMEMBERED = 16_384  # tokens of prompts taken to be in an engine's cache: the torch one keeps as many
 START_RATE = 1_000.0  # tokens a second, until one has been measured
 
 
@@ -30,7 +26,7 @@ class Admission:
     def __init__(self, cap: int) -> None:
         self.cap, self.waiting = cap, 0
         self._rate = START_RATE
-        self._read: OrderedDict[bytes, int] = OrderedDict()  # a context's mark -> its tokens, the newest last
+        self._read: OrderedDict[bytes, int] = OrderedDict()  # a prefix's mark -> its tokens, the newest last
 
     def room(self, tokens: int) -> None:
         """Raises Busy where so many more would pass the cap."""
@@ -38,32 +34,32 @@ class Admission:
             raise Busy(max(1, math.ceil(self.waiting / self._rate)))
 
     @asynccontextmanager
-    async def admitted(self, tokens: int, context: "Prefix | None" = None) -> AsyncIterator[None]:
-        """Raises Busy at once, without waiting, where the cap would be passed. context: one that the engine will then
-        have read, unless the work fails."""
+    async def admitted(self, tokens: int, *read: "Prefix") -> AsyncIterator[None]:
+        """Raises Busy at once, without waiting, where the cap would be passed. read: what the engine will then have in
+        its cache, in the place of what it read longest ago, unless the work fails."""
         self.room(tokens)
         self.waiting += tokens
-        new = context is not None and not self.knows(context)
-        if context is not None:
-            self._remember(context)
+        new = [prefix for prefix in read if not self.knows(prefix)]
+        for prefix in read:
+            self._remember(prefix)
         started = time.monotonic()
         try:
             yield
             self._measure(tokens, time.monotonic() - started)
         except BaseException:
-            if new and context is not None:
-                self._read.pop(context.mark, None)
+            for prefix in new:
+                self._read.pop(prefix.mark, None)
             raise
         finally:
             self.waiting -= tokens
 
-    def knows(self, context: "Prefix") -> bool:
-        """Whether the engine has read it, as far as this process knows."""
-        return context.mark in self._read
+    def knows(self, prefix: "Prefix") -> bool:
+        """Whether the engine has it in its cache, as far as this process knows."""
+        return prefix.mark in self._read
 
-    def _remember(self, context: "Prefix") -> None:
-        self._read[context.mark] = context.tokens
-        self._read.move_to_end(context.mark)
+    def _remember(self, prefix: "Prefix") -> None:
+        self._read[prefix.mark] = prefix.tokens
+        self._read.move_to_end(prefix.mark)
         while len(self._read) > 1 and sum(self._read.values()) > REMEMBERED:
             self._read.popitem(last=False)
 
@@ -78,17 +74,17 @@ class Admission:
 
 
 class Prefix(NamedTuple):
-    """A context as an engine caches it. mark: what its token ids are known by; each tenant has a cache of its own."""
+    """A context or another prompt as an engine caches it. mark: what it is known by; each tenant has a cache of its
+    own."""
 
     mark: bytes
     tokens: int
 
     @classmethod
     def of(cls, tenant: str, ids: Sequence[int]) -> "Prefix":
-        return cls(hashlib.sha256(repr((tenant, tuple(ids))).encode()).digest(), len(ids))
+        return cls.named((tenant, tuple(ids)), len(ids))
 
-
-def question_tokens(questions: int, text: str | None = None) -> int:
-    """About as many as the engine has to read for so many questions; text: the words of each, where a client gave
-    them."""
-    return questions * (QUESTION_TOKENS + min(MAX_DATA_TOKENS, len(text or "") // 3))
+    @classmethod
+    def named(cls, name: object, tokens: int) -> "Prefix":
+        """Of what is known otherwise than by its ids."""
+        return cls(hashlib.sha256(repr(name).encode()).digest(), tokens)

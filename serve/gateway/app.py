@@ -17,12 +17,13 @@ from genrec.errors import UserError
 from serve.child.gone import ClientGone
 from serve.child.remote import EngineUnavailable
 from serve.gateway import schemas, work
-from serve.gateway.admission import QUESTIONS, Busy, question_tokens
+from serve.gateway.admission import Busy
 from serve.gateway.explain import explain as explained
 from serve.gateway.gateway import Gateway
 from serve.gateway.guard import Guard, problem
 from serve.gateway.keys import Keys
 from serve.gateway.openai_routes import routes
+from serve.gateway.prices import predict_tokens, question_tokens, rerank_tokens, title_tokens
 from serve.gateway.rerank import document_text
 from serve.gateway.rerank import rerank as reranked
 from serve.nearest import BATCH
@@ -75,7 +76,7 @@ def application(gateway: Gateway, keys: Keys) -> FastAPI:
         bounded("items", len(body.items), limits.candidates)
         bounded("query", len(body.query or ""), limits.query_characters)
         told(body)
-        asked = question_tokens(max(1, QUESTIONS * len(body.items)), body.query)
+        asked = predict_tokens(gateway.served, body)
         return await gateway.answer_about(
             request, body, asked, lambda who: work.predict(who, gateway.model, body)
         )
@@ -106,7 +107,7 @@ def application(gateway: Gateway, keys: Keys) -> FastAPI:
         return await gateway.answer_about(
             request,
             body,
-            question_tokens(1),
+            question_tokens(1) + title_tokens(gateway.served, [body.item]),
             lambda who: explained(who, gateway.model, body),
             leaves_out=True,
         )
@@ -117,9 +118,9 @@ def application(gateway: Gateway, keys: Keys) -> FastAPI:
         bounded("documents", len(body.documents), limits.candidates)
         bounded("query", len(body.query or ""), limits.query_characters)
         told(body)
-        tokens = question_tokens(QUESTIONS * len(body.documents) + 40, body.query)
-        ranked = await gateway.answer(request, tokens, lambda: reranked(gateway.served, body))
         texts = [document_text(document, body.rank_fields) for document in body.documents]
+        tokens = rerank_tokens(gateway.served, body.query, texts)
+        ranked = await gateway.answer(request, tokens, lambda: reranked(gateway.served, body))
         results = [
             schemas.Ranked(
                 index=n, relevance_score=p, document={"text": texts[n]} if body.return_documents else None

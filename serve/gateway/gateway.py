@@ -84,7 +84,10 @@ class Gateway:
         context = Prefix.of(request.state.key.name, ids)
         fresh = 0 if self.admission.knows(context) else len(ids)
         again = who.window * (questions + len(ids) // 2) if leaves_out else 0
-        return await self.answer(request, fresh + questions + again, lambda: function(who), context)
+        read = [context]
+        if leaves_out:  # each of these windows is kept whole, and nobody asks for it again
+            read.append(Prefix.named((context.mark, "without a line"), who.window * len(ids)))
+        return await self.answer(request, fresh + questions + again, lambda: function(who), *read)
 
     def _open_for_work(self) -> Served:
         """What answers. Raises EngineUnavailable where nothing can be answered now."""
@@ -108,12 +111,13 @@ class Gateway:
         return await unless_gone(request, lambda: anyio.to_thread.run_sync(read, limiter=self._readers))
 
     async def answer(
-        self, request: Request, tokens: int, function: Callable[[], Reply], context: Prefix | None = None
+        self, request: Request, tokens: int, function: Callable[[], Reply], *read: Prefix
     ) -> Reply:
-        """function, in a thread, once its tokens are admitted; given up when the client goes away."""
+        """function, in a thread, once its tokens are admitted; given up when the client goes away. read: as in
+        Admission.admitted."""
         self._open_for_work()
         SALT.set(request.state.key.salt)
-        async with self.admission.admitted(tokens, context):
+        async with self.admission.admitted(tokens, *read):
             return await unless_gone(
                 request, lambda: anyio.to_thread.run_sync(function, limiter=self._threads)
             )

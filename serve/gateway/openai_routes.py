@@ -12,7 +12,7 @@ from fastapi.responses import Response, StreamingResponse
 from genrec.errors import UserError
 from serve.child.gone import unless_gone
 from serve.child.remote import EngineUnavailable
-from serve.gateway.admission import Admission
+from serve.gateway.admission import Admission, Prefix
 from serve.gateway.guard import problem
 from serve.gateway.limits import Limits
 from serve.gateway.link import Link
@@ -50,6 +50,7 @@ def routes(
             if value is not None
         }
         tokens = len(json.dumps(body)) // 3
+        read = Prefix.named((request.state.key.name, [body.get(name) for name in PROMPTS]), tokens)
         if isinstance(asked, WrittenBody):
             each = asked.wanted(limits)
             if asked.texts * each > limits.written_tokens:
@@ -62,8 +63,8 @@ def routes(
             body |= {"cache_salt": request.state.key.salt, "max_tokens": each}
             tokens += asked.texts * each
             if asked.stream:
-                return await streamed(link(), path, body, admission.admitted(tokens))
-        async with admission.admitted(tokens):
+                return await streamed(link(), path, body, admission.admitted(tokens, read))
+        async with admission.admitted(tokens, read):
             engine = link()
             status, content = await unless_gone(request, lambda: engine.post(path, json.dumps(body).encode()))
         if status >= 400 and not _has_error(content):

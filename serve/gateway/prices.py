@@ -1,0 +1,42 @@
+"""About how many tokens a request makes the engine read, behind the context of whom it asks."""
+
+from collections.abc import Sequence
+
+from prompts.tokens import MAX_DATA_TOKENS
+from serve.gateway.schemas import PredictBody
+from serve.served import Served
+
+QUESTION_TOKENS = 12
+CONTEXT_TOKENS = 40 * QUESTION_TOKENS  # of a context that is written only once it was admitted
+
+
+def word_tokens(text: str | None) -> int:
+    """Of a client's words in a prompt of ours, which cuts them."""
+    return min(MAX_DATA_TOKENS, len((text or "").encode()) // 3)
+
+
+def question_tokens(questions: int, query: str | None = None) -> int:
+    """query: the words of each, where a client gave them."""
+    return questions * (QUESTION_TOKENS + word_tokens(query))
+
+
+def title_tokens(served: Served, titles: Sequence[str]) -> int:
+    """Of titles that the catalog does not know: a question holds them as they were sent."""
+    return sum(word_tokens(title) for title in titles if served.item(title) not in served.layout.items)
+
+
+def predict_tokens(served: Served, body: PredictBody) -> int:
+    """Every task that is asked of every item, and those that are asked of the user."""
+    about_items, about_user = (
+        [task for task in served.tasks_about(item) if body.tasks is None or task.name in body.tasks]
+        for item in (True, False)
+    )
+    if body.query is not None:
+        about_items = [task for task in about_items if task.given is None]
+    items = question_tokens(len(body.items), body.query) + title_tokens(served, body.items)
+    return len(about_items) * items + question_tokens(len(about_user))
+
+
+def rerank_tokens(served: Served, query: str, documents: Sequence[str]) -> int:
+    """The context, and a question of each document."""
+    return CONTEXT_TOKENS + question_tokens(len(documents), query) + title_tokens(served, documents)
