@@ -30,7 +30,7 @@ def log_softmax(logits: np.ndarray) -> np.ndarray:
 
 class EngineContract:
     tolerance = 1e-3  # of log-odds
-    longest = 256  # tokens that the model reads
+    longest = 256  # tokens of a prompt that it can score
 
     def expected(self, reference: Reference, context: Sequence[int], question: Question) -> np.ndarray:
         logits = reference((*context, *question.ids))
@@ -82,9 +82,12 @@ class EngineContract:
         with pytest.raises(ValueError, match="empty"):
             engine.score([Request((), [Question((), ANSWERS)])])
 
-    def test_a_prompt_that_the_model_cannot_read_is_refused(self, engine: Engine) -> None:
-        with pytest.raises(UserError, match="tokens"):
-            engine.score([Request((5,) * (self.longest - 2), QUESTIONS)])
+    def test_a_prompt_that_the_model_cannot_read_is_refused_to_the_token(self, engine: Engine) -> None:
+        question = Question((6, 7), ANSWERS)
+        (found,) = engine.score([Request((5,) * (self.longest - 2), [question])])[0]
+        assert np.exp(found).sum() == pytest.approx(1)
+        with pytest.raises(UserError, match=f"{self.longest + 1} tokens"):
+            engine.score([Request((5,) * (self.longest - 1), [question])])
 
     def test_generate_takes_the_most_likely_token_each_time(
         self, engine: Engine, reference: Reference

@@ -252,6 +252,10 @@ def test_limits_hold_to_the_one(client: httpx2.Client) -> None:
     history = [{"item": "1"}] * (limits.history + 1)
     assert client.post("/v1/predict", json={"history": history}).status_code == 400
     assert client.post("/v1/predict", json={"history": history[1:]}).status_code == 200
+    for tokens, status in ((4_096, 200), (4_097, 400)):  # what the model reads
+        asked = {"model": "genrec", "prompt": [5] * tokens, "max_tokens": 1}
+        reply = client.post("/v1/completions", json=asked)
+        assert (reply.status_code, "reads 4096" in reply.text) == (status, status == 400)
     assert "not JSON" in message(client.post("/v1/predict", content=b"{"))
 
 

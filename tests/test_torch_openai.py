@@ -1,4 +1,4 @@
-"""Log-probabilities of texts on the torch engine: what is told of a token, and that no more is kept."""
+"""Texts on the torch engine, without a server: what is told of a token and kept of it, and how long a prompt may be."""
 
 import asyncio
 import json
@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import VOCABULARY, save_model, save_tokenizer
 
+from genrec.errors import UserError
 from prompts.attention import NAME
 from prompts.language_model import load_model, load_tokenizer
 from serve import torch_engine
@@ -71,9 +72,20 @@ def test_no_row_of_a_vocabulary_outlives_its_token(server: OpenAI, engine: Weigh
     assert 0 < engine.most <= 3
 
 
+def test_a_prompt_is_as_long_as_the_model_reads_and_no_longer(server: OpenAI) -> None:
+    def asked(tokens: int) -> Text:
+        return Text.model_validate({"model": "genrec", "prompt": [5] * tokens, "max_tokens": 1})
+
+    asyncio.run(server.text(asked(256)))
+    with pytest.raises(UserError, match="257 tokens; the model reads 256"):
+        asyncio.run(server.text(asked(257)))
+
+
 def test_a_prompt_read_in_parts_is_told_as_when_read_at_once(server: OpenAI, engine: Weighed) -> None:
-    asked = Text(model="genrec", prompt=PROMPT, max_tokens=0, echo=True, logprobs=2)
-    told = json.loads(bytes(asyncio.run(server.text(asked)).body))["choices"][0]["logprobs"]
+    asked = {"model": "genrec", "prompt": PROMPT, "max_tokens": 0, "echo": True, "logprobs": 2}
+    told = json.loads(bytes(asyncio.run(server.text(Text.model_validate(asked))).body))["choices"][0][
+        "logprobs"
+    ]
     rows = np.concatenate(list(engine.read_through(PROMPT)))
     assert rows.shape == (len(PROMPT), VOCABULARY)
     wanted = [float(row[token]) for row, token in zip(rows, PROMPT[1:], strict=False)]
