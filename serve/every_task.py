@@ -35,7 +35,7 @@ def every_task(
 
     Raises UserError for a task that this adapter does not have, or that words cannot ask.
     """
-    of_items, of_user = _asked(served, bool(items), tasks, query)
+    of_items, of_user = tasks_asked(served, bool(items), tasks, query)
     predict = served.predictor.predict
     found = predict([served.row(user_id, item) for item in items], of_items, query) if items else {}
     if tasks is not None:
@@ -49,10 +49,11 @@ def every_task(
     return EveryTask(found, alone, calibrated)
 
 
-def _asked(
+def tasks_asked(
     served: Served, items: bool, tasks: Sequence[str] | None, query: str | None
 ) -> tuple[list[str], list[str]]:
-    """The tasks to ask about items, and about the user."""
+    """The tasks to ask about items, and about the user, as `every_task` does. items: whether there are any. Raises as
+    it does."""
     of_items, of_user = ([task.name for task in served.tasks_about(item)] for item in (True, False))
     if tasks is None and query is None:
         return of_items, of_user

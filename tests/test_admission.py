@@ -121,7 +121,7 @@ def test_words_of_a_client_cost_what_they_make_the_engine_read() -> None:
 KNOWN = {"1": {"title": "Toy Story"}, "2": {"title": "Fargo"}}
 ABOUT = {True: [SHIPPED["click"], SHIPPED["convert"]], False: [SHIPPED["return"]]}
 SERVED: Any = SimpleNamespace(
-    tasks_about=ABOUT.__getitem__, item=str, layout=SimpleNamespace(items=KNOWN)
+    tasks_about=ABOUT.__getitem__, item=str, layout=SimpleNamespace(items=KNOWN, tasks=SHIPPED)
 )  # fmt: skip
 
 
@@ -132,7 +132,13 @@ SERVED: Any = SimpleNamespace(
         ({"items": ["1", "2"], "tasks": ["convert"]}, 2, 0),
         ({"items": ["1", "2"], "tasks": ["click", "return"]}, 3, 0),
         ({"tasks": ["click"]}, 0, 0),
-        ({"items": ["1", "2"], "query": "x" * 30}, 2 + 1, 2 * 10),  # convert is not asked in other words
+        (
+            {"items": ["1", "2"], "query": "x" * 30},
+            2,
+            2 * 10,
+        ),  # neither convert nor return is asked in these words
+        ({"items": ["1", "2"], "tasks": ["ctcvr"]}, 2 * 2, 0),
+        ({"query": "x" * 30}, 1, 10),
         ({"items": ["1", "x" * 30, "y" * 256]}, 2 * 3 + 1, 2 * (10 + 64)),
     ],
 )

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from prompts.tokens import MAX_DATA_TOKENS
+from serve.every_task import tasks_asked
 from serve.gateway.schemas import PredictBody
 from serve.served import Served
 
@@ -26,17 +27,12 @@ def title_tokens(served: Served, titles: Sequence[str]) -> int:
 
 
 def predict_tokens(served: Served, body: PredictBody) -> int:
-    """Every task that is asked of every item, and those that are asked of the user."""
-    about_items, about_user = (
-        [task for task in served.tasks_about(item) if body.tasks is None or task.name in body.tasks]
-        for item in (True, False)
-    )
-    if body.query is not None:
-        about_items = [task for task in about_items if task.given is None]
+    """Every task that is asked of every item, and those that are asked of the user. Raises as every_task does."""
+    about_items, about_user = tasks_asked(served, bool(body.items), body.tasks, body.query)
     items = question_tokens(len(body.items), body.query) + title_tokens(served, body.items)
-    return len(about_items) * items + question_tokens(len(about_user))
+    return len(about_items) * items + question_tokens(len(about_user), body.query)
 
 
-def rerank_tokens(served: Served, query: str, documents: Sequence[str]) -> int:
+def rerank_tokens(served: Served, query: str | None, documents: Sequence[str]) -> int:
     """The context, and a question of each document."""
     return CONTEXT_TOKENS + question_tokens(len(documents), query) + title_tokens(served, documents)
