@@ -1,7 +1,6 @@
 """The weights that are served: an adapter merged into its base, in memory or as a folder that other engines load."""
 
 import argparse
-import hashlib
 import json
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ from genrec.tables import written_whole
 from prompts.adapter import AdapterCard
 from prompts.base_files import fingerprint
 from prompts.dtypes import DTYPES, runnable
+from serve.merged import LORA, MARKER, made_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -34,7 +34,7 @@ def adapted(base: str, dtype: str, adapter: Path, merge: bool = True) -> "PreTra
     from prompts.attention import NAME
     from prompts.language_model import load_model
 
-    for name in ("adapter_model.safetensors", "adapter_config.json"):
+    for name in (LORA, "adapter_config.json"):
         if not (adapter / name).exists():
             what, cure = f"Not an adapter: no {name}", "name the folder that training wrote"
             raise UserError(what, where=str(adapter), cure=cure)
@@ -43,7 +43,7 @@ def adapted(base: str, dtype: str, adapter: Path, merge: bool = True) -> "PreTra
     try:
         model = PeftModel.from_pretrained(model, adapter)
     except (SafetensorError, OSError) as error:
-        what = f"adapter_model.safetensors is damaged: {error}"
+        what = f"{LORA} is damaged: {error}"
         raise UserError(what, where=str(adapter), cure=COPY) from error
     except (RuntimeError, ValueError, TypeError) as error:
         raise UserError(
@@ -59,9 +59,9 @@ def merged_folder(base: str, dtype: str, adapter: Path, base_mark: str) -> Path:
 
     The same numbers as `adapted`'s. base_mark: the base model's fingerprint; a folder made of others is written anew.
     """
-    folder, made_of = adapter / f"merged-{dtype}", _made_of(adapter, base_mark)
-    marker = folder / "merged.json"
-    if marker.exists() and json.loads(marker.read_text()) == made_of:
+    folder, says = adapter / f"merged-{dtype}", made_of(adapter, base_mark)
+    marker = folder / MARKER
+    if marker.exists() and json.loads(marker.read_text()) == says:
         return folder
     # Not at the top: a folder that is there costs no import of transformers.
     from prompts.language_model import load_tokenizer
@@ -69,13 +69,8 @@ def merged_folder(base: str, dtype: str, adapter: Path, base_mark: str) -> Path:
     with written_whole(folder) as part:
         adapted(base, dtype, adapter).save_pretrained(part, safe_serialization=True)
         load_tokenizer(base).save_pretrained(part)
-        (part / marker.name).write_text(json.dumps(made_of, indent=1))
+        (part / MARKER).write_text(json.dumps(says, indent=1))
     return folder
-
-
-def _made_of(adapter: Path, base_mark: str) -> dict[str, str]:
-    with (adapter / "adapter_model.safetensors").open("rb") as stream:
-        return {"adapter": hashlib.file_digest(stream, "sha256").hexdigest(), "base": base_mark}
 
 
 def main() -> None:
