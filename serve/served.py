@@ -195,9 +195,9 @@ def served(
     return Served(card, data, layout, histories, engine, predictor, Catalog(layout))
 
 
-def chosen_adapter(named: str | None) -> Path:
-    """The adapter's folder that an option names, or the newest under runs/."""
-    return Path(named) if named else newest_adapter(Path("runs"))
+def chosen_adapter(named: str | None, runs: str = "runs") -> Path:
+    """The adapter's folder that an option names, or the newest under a folder of runs."""
+    return Path(named) if named else newest_adapter(Path(runs))
 
 
 def newest_adapter(runs: Path) -> Path:

@@ -130,8 +130,9 @@ def test_a_text_ends_when_its_client_goes_away(
 def test_a_history_is_not_written_for_a_client_that_went_away_before_its_turn(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    gateway = Gateway(SimpleNamespace(link=object()), lambda engine: None, "genrec", Limits())  # type: ignore[arg-type, return-value]
-    gateway._served = SimpleNamespace()  # type: ignore[assignment]
+    some: Any = SimpleNamespace(link=object())
+    gateway = Gateway(some, lambda _: some, lambda *_: some, "genrec", Limits())
+    gateway._live.served = some
     monkeypatch.setattr("serve.gateway.work.person", lambda *_: pytest.fail("written"))
 
     async def receive() -> dict[str, str]:

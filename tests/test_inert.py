@@ -27,6 +27,7 @@ from serve.gateway.keys import SCOPES, Key, Keys
 from serve.gateway.limits import Limits
 from serve.gateway.link import Link
 from serve.gateway.supervisor import Supervisor
+from serve.merged import Merged
 from serve.served import served
 from serve.torch_engine import load
 
@@ -106,7 +107,11 @@ def watched(torch_server: Server) -> Iterator[tuple[httpx2.Client, Watched, Any]
         made.include_router(torch_openai.routes(engine, tokenizer, "genrec", made.state.line))  # type: ignore[arg-type]
         here = Here("torch", folder, card.dtype, Path(directory))
         gateway = Gateway(
-            here, lambda e: served(adapter, card, data, TokenizerFile(folder), e), "genrec", Limits()
+            Merged(folder, card),
+            lambda _: here,
+            lambda _, e: served(adapter, card, data, TokenizerFile(folder), e),
+            "genrec",
+            Limits(),
         )
         keys = Keys([Key("tests", hashlib.sha256(b"secret").hexdigest(), SCOPES)])
         free.bind(("127.0.0.1", 0))
@@ -114,7 +119,7 @@ def watched(torch_server: Server) -> Iterator[tuple[httpx2.Client, Watched, Any]
         free.close()
         with (
             listening(made, uds=str(here.directory / "engine.sock")),
-            listening(application(gateway, keys), host="127.0.0.1", port=port),
+            listening(application(gateway, keys, adapter), host="127.0.0.1", port=port),
             httpx2.Client(
                 base_url=f"http://127.0.0.1:{port}", headers={"Authorization": "Bearer secret"}, timeout=60
             ) as client,

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import anyio
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -26,19 +27,21 @@ from serve.gateway.openai_routes import routes
 from serve.gateway.prices import predict_tokens, question_tokens, rerank_tokens, title_tokens
 from serve.gateway.rerank import document_text
 from serve.gateway.rerank import rerank as reranked
+from serve.merged import successor
 from serve.nearest import BATCH
 
 
-def application(gateway: Gateway, keys: Keys) -> FastAPI:
+def application(gateway: Gateway, keys: Keys, runs: Path) -> FastAPI:
+    """runs: a resolved folder; /admin/swap names what lies in it."""
+
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         starting = asyncio.create_task(gateway.start())
         try:
             yield
         finally:
-            gateway.draining = True
             starting.cancel()
-            await gateway.supervisor.stop()
+            await gateway.stop()
 
     app = FastAPI(
         title="genrec", lifespan=lifespan, docs_url=None, redoc_url=None,
@@ -64,7 +67,7 @@ def application(gateway: Gateway, keys: Keys) -> FastAPI:
     @app.get("/ready", tags=["health"], summary="Whether requests would be answered")
     async def ready() -> Response:
         if gateway.ready:
-            return JSONResponse({"status": "ready", "engine": gateway.supervisor.kind})
+            return JSONResponse({"status": "ready", "engine": gateway.kind})
         return problem(503, "not ready", "service_unavailable", headers={"Retry-After": "1"})
 
     # ---- recommendation ---------------------------------------------------------------------------------
@@ -90,7 +93,8 @@ def application(gateway: Gateway, keys: Keys) -> FastAPI:
         bounded("candidates", body.candidates, limits.candidates)
         told(body)
         found = max(body.candidates, body.k)
-        vectors = gateway.served.catalog.vectors
+        with gateway.held() as served:
+            vectors = served.catalog.vectors
         embed = BATCH if body.retrieve == "embedding" and len(vectors) < len(vectors.items) else 0
         return await gateway.answer_about(
             request,
@@ -120,7 +124,7 @@ def application(gateway: Gateway, keys: Keys) -> FastAPI:
         told(body)
         texts = [document_text(document, body.rank_fields) for document in body.documents]
         tokens = rerank_tokens(gateway.served, body.query, texts)
-        ranked = await gateway.answer(request, tokens, lambda: reranked(gateway.served, body))
+        ranked = await gateway.answer(request, tokens, lambda served: reranked(served, body))
         results = [
             schemas.Ranked(
                 index=n, relevance_score=p, document={"text": texts[n]} if body.return_documents else None
@@ -132,18 +136,11 @@ def application(gateway: Gateway, keys: Keys) -> FastAPI:
 
     # ---- weights ----------------------------------------------------------------------------------------
 
-    @app.post("/admin/swap", tags=["admin"], summary="Serve the merged weights in another folder")
+    @app.post("/admin/swap", tags=["admin"], summary="Serve another adapter, trained on the same data set")
     async def swap(body: schemas.SwapBody) -> dict[str, str]:
-        root = gateway.supervisor.folder.resolve().parent.parent
-        folder = _folder(body.adapter, root)
-        if folder is None:
-            raise UserError(
-                "Not a folder of merged weights", where=body.adapter, cure=f"name one under {root}"
-            )
-        before = gateway.supervisor.folder
-        if not await gateway.supervisor.swap(folder):
-            raise EngineUnavailable("the new engine did not start; the old one serves on")
-        return {"serving": str(folder), "before": str(before)}
+        merged = await anyio.to_thread.run_sync(successor, body.adapter, runs, gateway.merged.card)
+        before = await gateway.swap(merged)
+        return {"serving": str(merged.folder), "before": str(before)}
 
     # ---- errors -----------------------------------------------------------------------------------------
 
@@ -183,20 +180,11 @@ def application(gateway: Gateway, keys: Keys) -> FastAPI:
     async def gone(request: Request, error: ClientGone) -> Response:
         return Response(status_code=499)  # nobody reads it
 
-    app.include_router(
-        routes(gateway.link, gateway.admission, limits, control_tokens(gateway.supervisor.folder))
-    )
+    # Whatever takes over has the same base, and so its tokenizer.
+    control = control_tokens(gateway.merged.folder)
+    app.include_router(routes(gateway.link, gateway.admission, limits, control))
     app.add_middleware(Guard, keys=keys, limits=limits)
     return app
-
-
-def _folder(named: str, root: Path) -> Path | None:
-    """The folder of weights of that name under root; None where there is none, or it is no path at all."""
-    try:
-        folder = Path(named).resolve()
-        return folder if folder.is_relative_to(root) and (folder / "config.json").is_file() else None
-    except (OSError, ValueError, RuntimeError):  # too long, a null byte, a loop of links
-        return None
 
 
 def control_tokens(folder: Path) -> list[str]:

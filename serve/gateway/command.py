@@ -9,7 +9,11 @@ KEYS = "runs/keys.json"
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--adapter", metavar="DIR", help="an adapter's folder (the newest under runs/)")
+    parser.add_argument("--adapter", metavar="DIR", help="an adapter's folder (the newest under --runs)")
+    parser.add_argument(
+        "--runs", metavar="DIR",
+        help="the folder of runs, which /admin/swap does not leave (where the adapter's run lies, or runs)",
+    )  # fmt: skip
     parser.add_argument("--data", metavar="DIR", help="the prepared folder (data/NAME, as the adapter says)")
     parser.add_argument(
         "--engine", choices=("auto", "torch", "vllm"), default="auto",

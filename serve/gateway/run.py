@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from functools import cache
 from pathlib import Path
 
 import uvicorn
@@ -22,12 +23,14 @@ from serve.gateway.gateway import Gateway
 from serve.gateway.keys import SCOPES, Keys, add
 from serve.gateway.limits import Limits
 from serve.gateway.supervisor import Supervisor
+from serve.merged import Merged
 from serve.served import Served, chosen_adapter, served
 
 
 def run(args: argparse.Namespace) -> int:
     both_builds_refused()
-    adapter = chosen_adapter(args.adapter)
+    adapter = chosen_adapter(args.adapter, args.runs or "runs")
+    runs = runs_of(adapter, args.runs)
     card = AdapterCard.load(adapter)
     data = Path(args.data or f"data/{card.data['name']}")
     if not (data / "prepared" / "prepared.json").exists():
@@ -40,24 +43,41 @@ def run(args: argparse.Namespace) -> int:
         secret = add(keys, "first", SCOPES)
         print(f"API key, shown once: {secret}\n", flush=True)
     print(f"{adapter} on {data}; engine: {kind}; http://{args.host}:{args.port}", flush=True)
-    folder = weights(adapter)
+    first = Merged(weights(adapter).resolve(), card)
+    prepared = cache(lambda: Prepared.load(data))
 
-    def open_served(engine: RemoteEngine) -> Served:
-        found = served(adapter, card, Prepared.load(data), TokenizerFile(folder), engine)
+    def open_served(merged: Merged, engine: RemoteEngine) -> Served:
+        tokenizer = TokenizerFile(merged.folder)
+        found = served(merged.folder.parent, merged.card, prepared(), tokenizer, engine)
         found.data.statistics_now()
         gc.collect()
         gc.freeze()  # the data set stays: a collection that walked it would hold every request up, for tens of ms
         return found
 
     directory = Path(tempfile.mkdtemp(prefix="genrec-"))  # only this user may enter it
+
+    def supervise(merged: Merged) -> Supervisor:
+        return Supervisor(kind, merged.folder, merged.card.dtype, directory, args.name)
+
     try:
-        supervisor = Supervisor(kind, folder, card.dtype, directory, args.name)
-        gateway = Gateway(supervisor, open_served, args.name, Limits(waiting_tokens=args.waiting_tokens))
-        app = application(gateway, Keys.load(keys))
+        limits = Limits(waiting_tokens=args.waiting_tokens)
+        gateway = Gateway(first, supervise, open_served, args.name, limits)
+        app = application(gateway, Keys.load(keys), runs)
         uvicorn.run(app, host=args.host, port=args.port, log_level="warning", server_header=False)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
     return 0
+
+
+def runs_of(adapter: Path, named: str | None) -> Path:
+    """The folder, resolved, that holds what may be served in an adapter's place: the one that is named, else the one
+    that its run lies in. Raises UserError for one that does not hold the adapter itself."""
+    runs = Path(named).resolve() if named else adapter.resolve().parent.parent
+    if not adapter.resolve().is_relative_to(runs):
+        raise UserError(
+            f"The adapter {adapter} is not in it", where=f"--runs {named}", cure="name a folder that holds it"
+        )
+    return runs
 
 
 def engine_kind(chosen: str) -> str:

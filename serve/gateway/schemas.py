@@ -209,7 +209,10 @@ class ExplainReply(BaseModel):
 
 
 class SwapBody(Body):
-    adapter: str = Field(min_length=1, description="a folder under the server's --runs, by its path there")
+    adapter: str = Field(
+        min_length=1,
+        description="an adapter's folder, or its folder of merged weights, under the server's --runs",
+    )
 
 
 class Problem(BaseModel):

@@ -1,8 +1,9 @@
-"""Starts the engine's process, watches it, starts it again when it dies, replaces it when the weights change."""
+"""Starts the engine's process, watches it, starts it again when it dies."""
 
 import asyncio
 import contextlib
 import ctypes
+import itertools
 import logging
 import os
 import signal
@@ -11,11 +12,13 @@ from pathlib import Path
 
 from serve.child.process import command
 from serve.gateway.link import Link
+from serve.merged import MARKER
 
 log = logging.getLogger("genrec.supervisor")
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds before a restart, doubled from one to the next
 STARTS_WITHIN = 600.0  # seconds
 ENDS_WITHIN = 60.0
+NUMBERS = itertools.count(1)  # of sockets: several supervisors share a directory
 
 
 class Child:
@@ -38,16 +41,20 @@ class Child:
         """SIGTERM, and what is left of its process group SIGKILL."""
         with contextlib.suppress(ProcessLookupError):
             self.process.terminate()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.process.wait(), ENDS_WITHIN)
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        await self.process.wait()
-        await self.link.close()
+        try:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.process.wait(), ENDS_WITHIN)
+        finally:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            await self.process.wait()
+            await self.link.close()
 
 
 class Supervisor:
-    """kind: "torch" or "vllm". directory: a private one, for the sockets. name: what clients call the model.
+    """Of one folder's weights, as they were when this was made: what is written there later is another model's.
+
+    kind: "torch" or "vllm". directory: a private one, for the sockets. name: what clients call the model.
     on_start is called whenever a child has become ready."""
 
     def __init__(
@@ -60,10 +67,9 @@ class Supervisor:
     ) -> None:
         self.kind, self.folder, self.dtype, self.directory, self.name = kind, folder, dtype, directory, name
         self.on_start: Callable[[], None] = lambda: None
-        self._number = 0
         self._child: Child | None = None
         self._keeper: asyncio.Task[None] | None = None
-        self._swapping = asyncio.Lock()
+        self._made_of, self._tried = self._marker(), asyncio.Event()
 
     @property
     def link(self) -> Link | None:
@@ -73,6 +79,11 @@ class Supervisor:
     def start(self) -> None:
         self._keeper = asyncio.create_task(self._keep())
 
+    async def came_up(self) -> bool:
+        """Whether the first child is ready, once that is known."""
+        await self._tried.wait()
+        return self._child is not None
+
     async def stop(self) -> None:
         """Ends the child; what it was still answering is lost, so drain first."""
         if self._keeper is not None:
@@ -80,60 +91,49 @@ class Supervisor:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._keeper
 
-    async def swap(self, folder: Path) -> bool:
-        """Serve other weights: a second child takes over when it is ready, the first ends when nothing is in flight.
-
-        False, and nothing changed, where the second does not become ready.
-        """
-        async with self._swapping:
-            new = await self._spawn(folder)
-            if not await new.ready():
-                await new.end()
-                return False
-            old, self._child, self.folder = self._child, new, folder
-            self.on_start()
-            if old is not None:
-                while old.link.in_flight and old.process.returncode is None:
-                    await asyncio.sleep(0.05)
-                await old.end()
-            return True
-
     async def _keep(self) -> None:
         pause = FIRST_PAUSE
-        child: Child | None = None
+        while True:
+            if self._marker() != self._made_of:
+                log.error("%s was written anew: swap to it, or start the server again", self.folder)
+            elif await self._one_child():
+                pause = FIRST_PAUSE
+            self._tried.set()
+            log.warning("the engine ended; starting it again in %.1f s", pause)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def _one_child(self) -> bool:
+        """From its start to its end; whether it was ready in between."""
         try:
-            while True:
-                child = await self._spawn(self.folder)
-                if await child.ready():
-                    log.info("the engine is ready (process %d)", child.process.pid)
-                    self._child, pause = child, FIRST_PAUSE
-                    self.on_start()
-                    await self._until_gone()
-                    child = None
-                else:
-                    await child.end()
-                log.warning("the engine ended; starting it again in %.1f s", pause)
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
-        finally:
-            for one in {child, self._child} - {None}:
-                assert one is not None
-                await one.end()
-            self._child = None
-
-    async def _until_gone(self) -> None:
-        """Returns when the child that serves has ended; one that was swapped out is not that child any more."""
-        while (child := self._child) is not None:
+            child = await self._spawn()
+        except OSError as error:
+            log.error("no process for the engine: %s", error)
+            return False
+        try:
+            if not await child.ready():
+                return False
+            log.info("the engine is ready (process %d)", child.process.pid)
+            self._child = child
+            self.on_start()
+            self._tried.set()
             await child.process.wait()
-            if self._child is child:
-                self._child = None
-                await child.end()
+            return True
+        finally:
+            self._child = None
+            await child.end()
 
-    async def _spawn(self, folder: Path) -> Child:
-        self._number += 1
-        socket = self.directory / f"{self._number}.sock"
+    def _marker(self) -> bytes:
+        """What the folder says that it is made of."""
+        try:
+            return (self.folder / MARKER).read_bytes()
+        except OSError:
+            return b""
+
+    async def _spawn(self) -> Child:
+        socket = self.directory / f"{next(NUMBERS)}.sock"
         process = await asyncio.create_subprocess_exec(
-            *command(self.kind, folder, self.dtype, socket, self.name),
+            *command(self.kind, self.folder, self.dtype, socket, self.name),
             stdin=asyncio.subprocess.DEVNULL,
             start_new_session=True,
             preexec_fn=end_with_parent,
