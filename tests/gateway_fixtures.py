@@ -19,6 +19,14 @@ from finetune.run import train
 from genrec.dataset import Prepared
 from serve.gateway.keys import SCOPES, add
 
+SERVE = [sys.executable, "-c", "import sys; from genrec.cli import main; sys.exit(main())", "serve"]
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
 
 def place_with_an_adapter(root: Path, users: int = 60, spread: float = 0.02) -> Path:
     """data/simulator and runs/small/adapter, as a user has them."""
@@ -62,14 +70,11 @@ class Server:
 
 @contextmanager
 def running(place: Path, engine: str, *options: str) -> Iterator[Server]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     keys = place / f"keys-{port}.json"
     key = add(keys, "tests", SCOPES)
     process = subprocess.Popen(
-        [sys.executable, "-c", "import sys; from genrec.cli import main; sys.exit(main())", "serve", "--engine", engine,
-         "--port", str(port), "--keys", str(keys), *options],
+        [*SERVE, "--engine", engine, "--port", str(port), "--keys", str(keys), *options],
         cwd=place, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )  # fmt: skip
     try:

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ import anyio
 import httpx2
 import pytest
 import torch
-from gateway_fixtures import Server, place_with_an_adapter, running
+from gateway_fixtures import SERVE, Server, free_port, place_with_an_adapter, running
 from random_engine import RandomEngine
 from safetensors.torch import load_file, save_file
 
@@ -148,6 +149,18 @@ def test_what_cannot_take_over_is_refused_before_an_engine_is_started(place: Pat
     assert reply.status_code == 400
     assert "with other prompts" in reply.json()["error"]["message"]
     assert server.children() == [engine]
+
+
+def test_an_adapter_that_cannot_be_opened_ends_the_server_with_its_error(place: Path) -> None:
+    copied(place, "changed", data={"prompts": "0" * 16})
+    found = subprocess.run(
+        [*SERVE, "--engine", "torch", "--port", str(free_port()), "--keys", "changed.json",
+         "--adapter", "runs/changed/adapter"],
+        cwd=place, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert found.returncode == 2
+    assert "error: The prompts have changed" in found.stderr
+    assert "Traceback" not in found.stderr
 
 
 # ---- what may take over -------------------------------------------------------------------------------------

@@ -27,7 +27,8 @@ Reply = TypeVar("Reply")
 
 class Gateway:
     """first: what is served to begin with. supervise: makes an engine's supervisor. open_served: opens an adapter on
-    the data set, around the engine it is given (some seconds)."""
+    the data set, around the engine it is given (some seconds). on_failure is called where that fails at the start;
+    `failure` then says why."""
 
     def __init__(
         self,
@@ -40,6 +41,8 @@ class Gateway:
         self._supervise, self._open, self.model, self.limits = supervise, open_served, model, limits
         self.admission = Admission(limits.waiting_tokens)
         self.draining = False
+        self.failure: Exception | None = None
+        self.on_failure: Callable[[], None] = lambda: None
         self._threads, self._readers = anyio.CapacityLimiter(THREADS), anyio.CapacityLimiter(READERS)
         self._live, self._swapping = self._made(first), asyncio.Lock()
 
@@ -50,7 +53,11 @@ class Gateway:
 
     async def start(self) -> None:
         self._live.supervisor.start()
-        await anyio.to_thread.run_sync(self._live.open, self._open)
+        try:
+            await anyio.to_thread.run_sync(self._live.open, self._open)
+        except Exception as error:
+            self.failure = error
+            self.on_failure()
 
     async def stop(self) -> None:
         self.draining = True

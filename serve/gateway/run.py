@@ -1,6 +1,7 @@
 """Puts the gateway together and runs it."""
 
 import argparse
+import contextlib
 import gc
 import importlib.util
 import shutil
@@ -11,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 import uvicorn
+from fastapi import FastAPI
 
 from genrec.dataset import Prepared
 from genrec.errors import UserError
@@ -62,11 +64,26 @@ def run(args: argparse.Namespace) -> int:
     try:
         limits = Limits(waiting_tokens=args.waiting_tokens)
         gateway = Gateway(first, supervise, open_served, args.name, limits)
-        app = application(gateway, Keys.load(keys), runs)
-        uvicorn.run(app, host=args.host, port=args.port, log_level="warning", server_header=False)
+        return listen(gateway, application(gateway, Keys.load(keys), runs), args.host, args.port)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
-    return 0
+
+
+def listen(gateway: Gateway, app: FastAPI, host: str, port: int) -> int:
+    """Until a signal ends it. Raises what the gateway could not open."""
+    server = uvicorn.Server(
+        uvicorn.Config(app, host=host, port=port, log_level="warning", server_header=False)
+    )
+
+    def end() -> None:
+        server.should_exit = True
+
+    gateway.on_failure = end
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run()
+    if gateway.failure is not None:
+        raise gateway.failure
+    return 0 if server.started else 1
 
 
 def runs_of(adapter: Path, named: str | None) -> Path:
