@@ -14,7 +14,9 @@ class Link:
     """One child's socket; counts what is in flight on it."""
 
     def __init__(self, socket: Path) -> None:
-        transport = httpx2.AsyncHTTPTransport(uds=str(socket), limits=httpx2.Limits(max_connections=None))
+        # None is kept for the next request: the child may be closing one that has been idle, just then.
+        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=0)
+        transport = httpx2.AsyncHTTPTransport(uds=str(socket), limits=limits)
         timeout = httpx2.Timeout(READ_SECONDS, connect=5)
         self.client = httpx2.AsyncClient(transport=transport, base_url="http://engine", timeout=timeout)
         self.in_flight = 0
