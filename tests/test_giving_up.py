@@ -143,6 +143,8 @@ def test_a_history_is_not_written_for_a_client_that_went_away_before_its_turn(
             gateway._readers.acquire_on_behalf_of_nowait(n)
         request = starlette.requests.Request({"type": "http"}, receive)
         with anyio.fail_after(60), pytest.raises(ClientGone):
-            await gateway.answer_about(request, schemas.About(user=None, history=[]), 1, lambda who: who)
+            await gateway.answer_about(
+                request, schemas.About(user=None, history=[]), lambda _: 1, lambda who: who
+            )
 
     anyio.run(ask)

@@ -27,7 +27,7 @@ TEXT = {"model": "genrec", "prompt": "a"}
 
 
 class Nothing:
-    """In the place of a supervisor: an engine that keeps what it was sent, or none."""
+    """In the place of merged weights and of their supervisor: an engine that keeps what it was sent, or none."""
 
     link: Any = None
 
@@ -52,12 +52,21 @@ class Kept:
 @pytest.fixture
 def gateway(tmp_path: Path) -> Gateway:
     (tmp_path / "tokenizer.json").write_text('{"added_tokens": []}')
-    return Gateway(Nothing(tmp_path), lambda engine: None, "genrec", LIMITS)  # type: ignore[arg-type, return-value]
+    nothing: Any = Nothing(tmp_path)
+    return Gateway(nothing, lambda _: nothing, lambda *_: nothing, "genrec", LIMITS)
 
 
 @pytest.fixture
 def app(gateway: Gateway) -> FastAPI:
-    return application(gateway, Keys([Key("tests", hashlib.sha256(b"secret").hexdigest(), SCOPES)]))
+    keys = Keys([Key("tests", hashlib.sha256(b"secret").hexdigest(), SCOPES)])
+    return application(gateway, keys, Path("runs"))
+
+
+def served(gateway: Gateway) -> Kept:
+    """An engine that is ready, and a data set that has been read."""
+    live: Any = gateway._live
+    live.served = live.supervisor.link = kept = Kept(gateway)
+    return kept
 
 
 def post(app: FastAPI, path: str, body: dict[str, Any]) -> httpx2.Response:
@@ -119,7 +128,7 @@ def test_a_limit_holds_to_the_one(app: FastAPI, name: str) -> None:
 def test_no_more_is_written_than_was_admitted(
     gateway: Gateway, app: FastAPI, path: str, body: dict[str, Any], each: int, texts: int
 ) -> None:
-    gateway.supervisor.link = kept = Kept(gateway)  # type: ignore[misc, assignment]
+    kept = served(gateway)
     assert post(app, path, body).status_code == 200
     assert kept.asked[0]["max_tokens"] == each
     prompt = len(json.dumps({k: v for k, v in body.items() if v is not None})) // 3
@@ -135,7 +144,7 @@ async def read(gateway: Gateway, prefix: Prefix) -> None:
 
 
 def test_a_long_chat_drives_contexts_out_of_the_cache(gateway: Gateway, app: FastAPI) -> None:
-    gateway.supervisor.link = Kept(gateway)  # type: ignore[misc, assignment]
+    served(gateway)
     asyncio.run(read(gateway, HERS))
     post(app, "/v1/chat/completions", CHAT)
     assert gateway.admission.knows(HERS)
@@ -147,7 +156,7 @@ def test_an_explanation_drives_contexts_out_of_the_cache(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of a window of 40 lines and 500 tokens 40 are kept, each without a line."""
-    gateway.supervisor.link = gateway._served = object()  # type: ignore[misc, assignment]
+    served(gateway)
     request = starlette.requests.Request({"type": "http", "state": {"key": Key("tests", "", SCOPES)}}, hangs)
 
     async def hers(*_: object) -> tuple[Any, list[int]]:
@@ -155,7 +164,7 @@ def test_an_explanation_drives_contexts_out_of_the_cache(
 
     async def ask(leaves_out: bool) -> None:
         about = schemas.About(user="7", history=None)
-        await gateway.answer_about(request, about, 12, lambda who: None, leaves_out)
+        await gateway.answer_about(request, about, lambda _: 12, lambda who: None, leaves_out)
 
     monkeypatch.setattr(gateway, "_read", hers)
     asyncio.run(read(gateway, HERS))

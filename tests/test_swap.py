@@ -302,7 +302,9 @@ def test_a_search_is_of_one_model_also_while_another_takes_over() -> None:
     async def ask(gateway: Gateway) -> None:
         key = SimpleNamespace(salt="")
         request: Any = SimpleNamespace(state=SimpleNamespace(key=key), receive=never)
-        found.append(await gateway.answer(request, 1, lambda s: top_items(s.engine, context, TREE, 5)))
+        found.append(
+            await gateway.answer(request, lambda _: 1, lambda s: top_items(s.engine, context, TREE, 5))
+        )
 
     async def play() -> None:
         async with anyio.create_task_group() as group:

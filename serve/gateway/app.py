@@ -24,11 +24,16 @@ from serve.gateway.gateway import Gateway
 from serve.gateway.guard import Guard, problem
 from serve.gateway.keys import Keys
 from serve.gateway.openai_routes import routes
-from serve.gateway.prices import predict_tokens, question_tokens, rerank_tokens, title_tokens
+from serve.gateway.prices import (
+    predict_tokens,
+    question_tokens,
+    recommend_tokens,
+    rerank_tokens,
+    title_tokens,
+)
 from serve.gateway.rerank import document_text
 from serve.gateway.rerank import rerank as reranked
 from serve.merged import successor
-from serve.nearest import BATCH
 
 
 def application(gateway: Gateway, keys: Keys, runs: Path) -> FastAPI:
@@ -79,9 +84,11 @@ def application(gateway: Gateway, keys: Keys, runs: Path) -> FastAPI:
         bounded("items", len(body.items), limits.candidates)
         bounded("query", len(body.query or ""), limits.query_characters)
         told(body)
-        asked = predict_tokens(gateway.served, body)
         return await gateway.answer_about(
-            request, body, asked, lambda who: work.predict(who, gateway.model, body)
+            request,
+            body,
+            lambda served: predict_tokens(served, body),
+            lambda who: work.predict(who, gateway.model, body),
         )
 
     @app.post(
@@ -92,14 +99,10 @@ def application(gateway: Gateway, keys: Keys, runs: Path) -> FastAPI:
         bounded("k", body.k, limits.top)
         bounded("candidates", body.candidates, limits.candidates)
         told(body)
-        found = max(body.candidates, body.k)
-        with gateway.held() as served:
-            vectors = served.catalog.vectors
-        embed = BATCH if body.retrieve == "embedding" and len(vectors) < len(vectors.items) else 0
         return await gateway.answer_about(
             request,
             body,
-            question_tokens(5 * found + embed),
+            lambda served: recommend_tokens(served, body),
             lambda who: work.recommend(who, gateway.model, body, received),
         )
 
@@ -111,7 +114,7 @@ def application(gateway: Gateway, keys: Keys, runs: Path) -> FastAPI:
         return await gateway.answer_about(
             request,
             body,
-            question_tokens(1) + title_tokens(gateway.served, [body.item]),
+            lambda served: question_tokens(1) + title_tokens(served, [body.item]),
             lambda who: explained(who, gateway.model, body),
             leaves_out=True,
         )
@@ -123,8 +126,11 @@ def application(gateway: Gateway, keys: Keys, runs: Path) -> FastAPI:
         bounded("query", len(body.query or ""), limits.query_characters)
         told(body)
         texts = [document_text(document, body.rank_fields) for document in body.documents]
-        tokens = rerank_tokens(gateway.served, body.query, texts)
-        ranked = await gateway.answer(request, tokens, lambda served: reranked(served, body))
+        ranked = await gateway.answer(
+            request,
+            lambda served: rerank_tokens(served, body.query, texts),
+            lambda served: reranked(served, body),
+        )
         results = [
             schemas.Ranked(
                 index=n, relevance_score=p, document={"text": texts[n]} if body.return_documents else None

@@ -125,14 +125,15 @@ class Gateway:
         self,
         request: Request,
         about: schemas.About,
-        questions: int,
+        price: Callable[[Served], int],
         function: Callable[[work.Person], Reply],
         leaves_out: bool = False,
     ) -> Reply:
         """function of the user whom a request asks about, as in `answer`. What the engine has to compute: her context,
-        unless it has read it, and so many tokens of questions; where each line of hers is left out in turn, what
+        unless it has read it, and price's tokens of questions; where each line of hers is left out in turn, what
         follows that line each time."""
         with self.held() as served:
+            questions = price(served)
             self.admission.room(questions)  # else what follows is done for nothing
             who, ids = await self._read(request, served, about)
             context = Prefix.of(request.state.key.name, ids)
@@ -157,11 +158,13 @@ class Gateway:
             return read()
         return await unless_gone(request, lambda: anyio.to_thread.run_sync(read, limiter=self._readers))
 
-    async def answer(self, request: Request, tokens: int, function: Callable[[Served], Reply]) -> Reply:
-        """function of what answers now, in a thread, once its tokens are admitted; given up when the client goes
+    async def answer(
+        self, request: Request, price: Callable[[Served], int], function: Callable[[Served], Reply]
+    ) -> Reply:
+        """function of what answers now, in a thread, once price's tokens are admitted; given up when the client goes
         away."""
         with self.held() as served:
-            return await self._work(request, tokens, lambda: function(served))
+            return await self._work(request, price(served), lambda: function(served))
 
     async def _work(
         self, request: Request, tokens: int, function: Callable[[], Reply], *read: Prefix

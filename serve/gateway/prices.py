@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from prompts.tokens import MAX_DATA_TOKENS
 from serve.every_task import tasks_asked
-from serve.gateway.schemas import PredictBody
+from serve.gateway.schemas import PredictBody, RecommendBody
+from serve.nearest import BATCH
 from serve.served import Served
 
 QUESTION_TOKENS = 12
@@ -31,6 +32,13 @@ def predict_tokens(served: Served, body: PredictBody) -> int:
     about_items, about_user = tasks_asked(served, bool(body.items), body.tasks, body.query)
     items = question_tokens(len(body.items), body.query) + title_tokens(served, body.items)
     return len(about_items) * items + question_tokens(len(about_user), body.query)
+
+
+def recommend_tokens(served: Served, body: RecommendBody) -> int:
+    """Some paths of a search and a question or two for each candidate; a batch of titles where not all are embedded."""
+    vectors = served.catalog.vectors
+    embed = BATCH if body.retrieve == "embedding" and len(vectors) < len(vectors.items) else 0
+    return question_tokens(5 * max(body.candidates, body.k) + embed)
 
 
 def rerank_tokens(served: Served, query: str | None, documents: Sequence[str]) -> int:
