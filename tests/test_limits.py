@@ -4,6 +4,7 @@ limit is answered with 503."""
 import asyncio
 import hashlib
 import json
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +15,7 @@ import starlette.requests
 from fastapi import FastAPI
 
 from serve.gateway import schemas
-from serve.gateway.admission import REMEMBERED, Prefix
+from serve.gateway.admission import REMEMBERED, Busy, Prefix
 from serve.gateway.app import application
 from serve.gateway.gateway import Gateway
 from serve.gateway.keys import SCOPES, Key, Keys
@@ -172,6 +173,35 @@ def test_an_explanation_drives_contexts_out_of_the_cache(
     assert gateway.admission.knows(HERS)
     asyncio.run(ask(leaves_out=True))
     assert not gateway.admission.knows(HERS)
+
+
+def test_a_burst_of_histories_is_refused_before_they_are_written(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One is being written, as long as any; the next would pass the cap with it."""
+    served(gateway)
+    written = threading.Event()
+    monkeypatch.setattr("serve.gateway.work.person", lambda *_: written.wait(60))
+    request = starlette.requests.Request({"type": "http", "state": {"key": Key("tests", "", SCOPES)}}, hangs)
+    event = schemas.HistoryEvent.model_validate({"item": "1"})
+    about = schemas.About(user=None, history=[event] * 2_000)
+    gateway.admission.cap = 30_000
+
+    async def ask() -> None:
+        await gateway.answer_about(request, about, lambda _: 12, lambda who: who)
+
+    async def both() -> None:
+        first = asyncio.create_task(ask())
+        while not gateway.admission.waiting:
+            await asyncio.sleep(0.01)
+        with pytest.raises(Busy):
+            await asyncio.wait_for(ask(), 30)
+        written.set()
+        with pytest.raises(AttributeError):  # nobody was read
+            await first
+        assert gateway.admission.waiting == 0
+
+    asyncio.run(both())
 
 
 async def hangs() -> dict[str, str]:

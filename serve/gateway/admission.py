@@ -4,8 +4,8 @@ import hashlib
 import math
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import NamedTuple
 
 REMEMBERED = 16_384  # tokens of prompts taken to be in an engine's cache: the torch one keeps as many
@@ -32,6 +32,16 @@ class Admission:
         """Raises Busy where so many more would pass the cap."""
         if self.waiting and self.waiting + tokens > self.cap:
             raise Busy(max(1, math.ceil(self.waiting / self._rate)))
+
+    @contextmanager
+    def reserved(self, tokens: int) -> Iterator[None]:
+        """Raises as `admitted`; for what has to be done in this process before the price is known."""
+        self.room(tokens)
+        self.waiting += tokens
+        try:
+            yield
+        finally:
+            self.waiting -= tokens
 
     @asynccontextmanager
     async def admitted(self, tokens: int, *read: "Prefix") -> AsyncIterator[None]:

@@ -16,6 +16,7 @@ from serve.gateway.admission import Admission, Prefix
 from serve.gateway.limits import Limits
 from serve.gateway.link import Link
 from serve.gateway.live import SALT, Live
+from serve.gateway.prices import context_tokens
 from serve.gateway.supervisor import Supervisor
 from serve.merged import Merged
 from serve.served import Served
@@ -135,7 +136,7 @@ class Gateway:
         with self.held() as served:
             questions = price(served)
             self.admission.room(questions)  # else what follows is done for nothing
-            who, ids = await self._read(request, served, about)
+            who, ids = await self._read(request, served, about, questions)
             context = Prefix.of(request.state.key.name, ids)
             fresh = 0 if self.admission.knows(context) else len(ids)
             again = who.window * (questions + len(ids) // 2) if leaves_out else 0
@@ -145,10 +146,10 @@ class Gateway:
             return await self._work(request, fresh + questions + again, lambda: function(who), *read)
 
     async def _read(
-        self, request: Request, served: Served, about: schemas.About
+        self, request: Request, served: Served, about: schemas.About, questions: int
     ) -> tuple[work.Person, list[int]]:
-        """Of whom a request asks, and her context's ids. What has to be written for that is written in a thread, unless
-        the client goes away before its turn."""
+        """Of whom a request asks, and her context's ids. What has to be written for that counts as waiting work, with
+        its questions, and is written in a thread, unless the client goes away before its turn."""
 
         def read() -> tuple[work.Person, list[int]]:
             who = work.person(served, about)
@@ -156,7 +157,8 @@ class Gateway:
 
         if about.history is None and about.user is not None and served.histories.written(about.user):
             return read()
-        return await unless_gone(request, lambda: anyio.to_thread.run_sync(read, limiter=self._readers))
+        with self.admission.reserved(questions + context_tokens(about)):
+            return await unless_gone(request, lambda: anyio.to_thread.run_sync(read, limiter=self._readers))
 
     async def answer(
         self, request: Request, price: Callable[[Served], int], function: Callable[[Served], Reply]

@@ -4,12 +4,17 @@ from collections.abc import Sequence
 
 from prompts.tokens import MAX_DATA_TOKENS
 from serve.every_task import tasks_asked
-from serve.gateway.schemas import PredictBody, RecommendBody
+from serve.gateway.schemas import About, PredictBody, RecommendBody
 from serve.nearest import BATCH
 from serve.served import Served
 
 QUESTION_TOKENS = 12
 CONTEXT_TOKENS = 40 * QUESTION_TOKENS  # of a context that is written only once it was admitted
+
+
+def context_tokens(about: About) -> int:
+    """Of a context that has not been written yet; a told history's by its events."""
+    return CONTEXT_TOKENS if about.history is None else QUESTION_TOKENS * len(about.history)
 
 
 def word_tokens(text: str | None) -> int:
