@@ -6,7 +6,6 @@ away the task is cancelled, and with it what vLLM still computes for it. Embeddi
 """
 
 import asyncio
-import json
 from argparse import Namespace
 from contextlib import AsyncExitStack
 from typing import Any
@@ -18,6 +17,7 @@ from vllm.platforms import current_platform
 
 from genrec.errors import UserError
 from prompts.language_model import load_tokenizer
+from serve.child.logprobs_asked import asks_logprobs
 from serve.child.openai_embeddings import Embeddings
 from serve.child.openai_schemas import EmbeddingsBody, Named
 from serve.child.openai_schemas import answered as answered_as_openai
@@ -125,19 +125,6 @@ class TakeTurns:
             if asks_logprobs(body):
                 await stack.enter_async_context(self.turns.turn("logprobs"))
             await self.app(scope, again, send)
-
-
-def asks_logprobs(body: bytes) -> bool:
-    """Whether an OpenAI request wants log-probabilities; what is not JSON is for vLLM to refuse."""
-    if b"logprobs" not in body:
-        return False
-    try:
-        asked = json.loads(body)
-    except ValueError:
-        return False
-    return isinstance(asked, dict) and any(
-        asked.get(k) for k in ("logprobs", "top_logprobs", "prompt_logprobs")
-    )
 
 
 @router.post(SCORE)
