@@ -24,6 +24,7 @@ from genrec.errors import UserError
 from prompts.adapter import AdapterCard, histories_of, layout_of
 from prompts.base_files import fingerprint
 from prompts.language_model import load_tokenizer
+from prompts.layout import Known
 from serve.adapters import open_adapter
 from serve.engines import open_engine
 from serve.served import Served
@@ -177,9 +178,8 @@ def ask_gap(served: Served, data: Prepared, options: Options, store: Store, mark
         if task.kind != "binary" or not task.held_out or task.given is not None:
             continue
         rows = asked(data, task.name, ask.split).rows
-        if (
-            not len(rows) or (data.examples.gap_days.iloc[rows] > 0).any()
-        ):  # no wording says that a window begins later
+        gaps = data.examples.gap_days.iloc[rows]
+        if not len(rows) or not all(Known(gap_days=days).in_words for days in gaps.dropna().unique()):
             continue
         aucs = dict[str | None, float]()
         for wording in (None, *task.held_out):

@@ -81,7 +81,7 @@ class Lessons:
     ) -> Prompt:
         assert known.stats is not None
         query = None
-        if task.paraphrases and rng.random() < PARAPHRASED and not known.gap_days:
+        if task.paraphrases and rng.random() < PARAPHRASED and known.in_words:
             query = self.layout.wording(
                 task.name, task.paraphrases[rng.integers(len(task.paraphrases))], known
             )

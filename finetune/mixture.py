@@ -130,8 +130,7 @@ class Mixture:
         own = self._prompt(example, stats, with_stats)
         yield own
         chance = self._share(task.name, example["user_id"], example["ts"], example["item_id"])
-        if task.paraphrases and chance < self.options.paraphrase_share and not known.gap_days:
-            # No wording of a return says that its window begins later.
+        if task.paraphrases and chance < self.options.paraphrase_share and known.in_words:
             pick = int(chance * 1e6) % len(task.paraphrases)
             query = self.layout.wording(task.name, task.paraphrases[pick], known)
             asked = self.layout.question(task.name, example["item_id"], known, query=query)

@@ -27,7 +27,7 @@ from genrec.errors import UserError
 from genrec.fields import read_stored
 from genrec.tables import file_written_whole
 from prompts import attention
-from prompts.adapter import CARD, histories_of, layout_of, prompts_hash
+from prompts.adapter import CARD, LORA, histories_of, layout_of, prompts_hash
 from prompts.dtypes import runnable
 from prompts.language_model import load_model, load_tokenizer
 from prompts.pack import TASKS
@@ -82,12 +82,12 @@ def train(data: Prepared, recipe: Recipe, out: Path, resume: bool = True) -> Pat
 def _exported(newest: Path, out: Path, steps: int | None) -> bool:
     """Whether a run's last checkpoint is what its adapter holds: nothing is left to do, and the adapter's card may have
     been written to since."""
-    adapter, weights = out / ADAPTER, "adapter_model.safetensors"
+    adapter = out / ADAPTER
     return (
         checkpoint.step_of(newest) == steps
         and (adapter / CARD).exists()
-        and (adapter / weights).exists()
-        and filecmp.cmp(newest / weights, adapter / weights, shallow=False)
+        and (adapter / LORA).exists()
+        and filecmp.cmp(newest / LORA, adapter / LORA, shallow=False)
     )
 
 

@@ -22,6 +22,7 @@ from prompts.pack import load_pack
 from prompts.tokens import Tokens
 
 CARD = "genrec.json"
+LORA = "adapter_model.safetensors"
 FORMAT = 1
 # What must stand in it; whatever else does is left alone.
 FIELDS = {
@@ -56,7 +57,7 @@ class AdapterCard:
 
     def fingerprint(self, folder: Path) -> str:
         """Of the folder's weights and of the prompts and window they were trained with; not of its calibration."""
-        weights = hashlib.sha256((folder / "adapter_model.safetensors").read_bytes()).hexdigest()
+        weights = hashlib.sha256((folder / LORA).read_bytes()).hexdigest()
         return f"{weights} {self.base} {self.data['prompts']} {self.history} {self.dtype}"
 
     @classmethod

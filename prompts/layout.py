@@ -44,6 +44,11 @@ class Known:
         horizon, gap = (None if np.isnan(days) else float(days) for days in (horizon_days, gap_days))
         return cls(stats, horizon, gap)
 
+    @property
+    def in_words(self) -> bool:
+        """Whether a free wording can ask it: none says that a window begins later."""
+        return not self.gap_days
+
 
 class Layout:
     """Writes one data set's prompts. Items and users: column name -> value, by id; unknown ids are cold, not errors."""

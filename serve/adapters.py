@@ -11,14 +11,17 @@ from serve.served import Served, served
 
 
 def open_adapter(
-    folder: Path, data: Prepared, base: str = "", regime: str = "", engine: str = "auto"
+    folder: Path, data: Prepared, base: str = "", regime: str = "", engine: str = "auto", dtype: str = ""
 ) -> Served:
     """An adapter, merged into its base, on the data set that it serves.
 
     base: where its model is kept here. regime: as serve.served.served. engine: a kind of serve.engines.
+    dtype: the adapter's own if "".
     """
     card = AdapterCard.load(folder)
     name = base or card.base["name"]
     card.check_base(name, fingerprint(name), folder)
     tokenizer = load_tokenizer(name)
-    return served(folder, card, data, tokenizer, open_engine(engine, name, card.dtype, folder), regime)
+    return served(
+        folder, card, data, tokenizer, open_engine(engine, name, dtype or card.dtype, folder), regime
+    )

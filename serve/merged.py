@@ -9,10 +9,9 @@ from typing import NamedTuple
 
 from genrec.errors import UserError
 from genrec.fields import read_stored
-from prompts.adapter import CARD, AdapterCard
+from prompts.adapter import CARD, LORA, AdapterCard
 
 MARKER = "merged.json"
-LORA = "adapter_model.safetensors"
 
 
 class Merged(NamedTuple):

@@ -11,10 +11,10 @@ from safetensors import SafetensorError
 from genrec.errors import UserError
 from genrec.fields import read_stored
 from genrec.tables import written_whole
-from prompts.adapter import AdapterCard
+from prompts.adapter import LORA, AdapterCard
 from prompts.base_files import fingerprint
 from prompts.dtypes import DTYPES, runnable
-from serve.merged import LORA, MARKER, made_of
+from serve.merged import MARKER, made_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

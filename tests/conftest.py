@@ -8,7 +8,11 @@ import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from gateway_fixtures import Server
+
+    from genrec.dataset import Prepared
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when a library is first imported
 os.environ["TQDM_DISABLE"] = "1"
@@ -22,6 +26,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files with slow tests first, so that no worker is left alone with one at the end."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> "Path":
+    """A tiny language model to train or to damage copies of."""
+    from training_fixtures import save_tiny_model
+
+    return save_tiny_model(tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture(scope="module")
+def shop() -> "Prepared":
+    """A small simulated shop to train on."""
+    from training_fixtures import tiny_shop
+
+    return tiny_shop()
 
 
 @pytest.fixture(scope="session")

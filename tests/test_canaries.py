@@ -6,7 +6,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-from training_fixtures import save_tiny_model
 
 from genrec.errors import UserError
 from prompts.language_model import load_model, load_tokenizer
@@ -35,11 +34,6 @@ class Canary:
 @pytest.fixture
 def sign(tmp_path: Path) -> Path:
     return tmp_path / "sign"
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_tiny_model(tmp_path_factory.mktemp("base"))
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from training_fixtures import save_tiny_model, tiny_shop
+from training_fixtures import save_tiny_model
 
 from finetune.lessons import PARAPHRASED, Lessons
 from finetune.mixture import Mixture, MixtureOptions, Prompt
@@ -19,11 +19,6 @@ from prompts.language_model import load_tokenizer
 from prompts.templates import level
 
 COUNT = 60
-
-
-@pytest.fixture(scope="module")
-def shop() -> Prepared:
-    return tiny_shop()
 
 
 def mixture(shop: Prepared, seed: int = 0) -> Mixture:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from training_fixtures import SMALL, save_tiny_model, tiny_shop
+from training_fixtures import SMALL
 
 from finetune import checkpoint
 from finetune.run import train as train_run
@@ -21,16 +21,6 @@ from finetune.trainer import SharedContextTrainer
 from genrec.dataset import Prepared
 from genrec.errors import UserError
 from prompts.adapter import AdapterCard
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_tiny_model(tmp_path_factory.mktemp("base"))
-
-
-@pytest.fixture(scope="module")
-def shop() -> Prepared:
-    return tiny_shop()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])

@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 
 from genrec.dataset import Prepared
 from genrec.errors import UserError
-from prompts.adapter import CARD, AdapterCard
+from prompts.adapter import CARD, LORA, AdapterCard
 from prompts.trie import Trie
 from serve.adapters import open_adapter
 from serve.child import wire
@@ -31,7 +31,7 @@ from serve.gateway.gateway import Gateway
 from serve.gateway.limits import Limits
 from serve.gateway.run import runs_of, weights
 from serve.gateway.supervisor import Supervisor
-from serve.merged import LORA, MARKER, Merged, successor
+from serve.merged import MARKER, Merged, successor
 from serve.search import Found, top_items
 
 ASKED = {"user": "0", "items": ["1", "2", "3"], "tasks": ["click"]}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from training_fixtures import SMALL, save_tiny_model, tiny_shop
+from training_fixtures import SMALL, save_tiny_model
 
 from finetune import checkpoint
 from finetune.losses import task_sums
@@ -22,16 +22,6 @@ from genrec.errors import UserError
 from genrec.followers import named
 from prompts.adapter import AdapterCard, histories_of, layout_of
 from prompts.language_model import load_tokenizer
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_tiny_model(tmp_path_factory.mktemp("base"))
-
-
-@pytest.fixture(scope="module")
-def shop() -> Prepared:
-    return tiny_shop()
 
 
 def trainer_of(shop: Prepared, recipe: Recipe, out: Path) -> tuple[SharedContextTrainer, Mixture, Rows]:

@@ -5,6 +5,7 @@ items, but for items whose log-probabilities lie within TOLERANCE of one another
 """
 
 import argparse
+import shlex
 import sys
 import time
 from collections.abc import Collection, Sequence
@@ -19,12 +20,11 @@ from genrec.cli import complain
 from genrec.dataset import Prepared
 from genrec.errors import UserError
 from prompts.adapter import AdapterCard
-from prompts.language_model import load_tokenizer
 from prompts.layout import Question
 from prompts.trie import Trie
+from serve.adapters import open_adapter
 from serve.engine import Engine, Request
-from serve.engines import open_engine
-from serve.served import Served, served
+from serve.served import Served
 
 TOLERANCE = 1e-3  # of a title's log-probability
 Scored = tuple[str, float]  # an item, its log-probability
@@ -98,14 +98,15 @@ def main() -> int:
     chosen = parser.parse_args()
     try:
         card = AdapterCard.load(chosen.adapter)
-        data, name = Prepared.load(chosen.data or Path("data", card.data["name"])), card.base["name"]
-        engine = open_engine(chosen.engine, name, "float32", chosen.adapter)
-        one = served(chosen.adapter, card, data, load_tokenizer(name), engine)
+        data = Prepared.load(chosen.data or Path("data", card.data["name"]))
+        one = open_adapter(chosen.adapter, data, engine=chosen.engine, dtype="float32")
         found = {**measure(one, chosen.users, chosen.k, chosen.seed), "training": trained(card)}
     except UserError as error:
         return complain(error)
     if chosen.out:
-        write_measurement(found, chosen.out, f"python -m eval.parity.catalog {' '.join(sys.argv[1:])}")
+        write_measurement(
+            found, chosen.out, shlex.join(["python", "-m", "eval.parity.catalog", *sys.argv[1:]])
+        )
     for line in found["wrong"]:
         print(line)
     equal, paths = found["users"] - len(found["wrong"]), found["paths_extended"]["mean"]
