@@ -49,7 +49,7 @@ class Server:
 
     def client(self, key: str | None = None, **options: object) -> httpx2.Client:
         headers = {"Authorization": f"Bearer {key or self.key}"}
-        return httpx2.Client(base_url=self.url, headers=headers, timeout=120, **options)  # type: ignore[arg-type]
+        return httpx2.Client(base_url=self.url, headers=headers, **{"timeout": 120, **options})  # type: ignore[arg-type]
 
     def children(self) -> list[int]:
         """Process ids of the engine, by the operating system."""
@@ -70,6 +70,13 @@ class Server:
 
 @contextmanager
 def running(place: Path, engine: str, *options: str) -> Iterator[Server]:
+    with starting(place, engine, *options) as server:
+        server.wait_until_ready()
+        yield server
+
+
+@contextmanager
+def starting(place: Path, engine: str, *options: str) -> Iterator[Server]:
     port = free_port()
     keys = place / f"keys-{port}.json"
     key = add(keys, "tests", SCOPES)
@@ -78,9 +85,7 @@ def running(place: Path, engine: str, *options: str) -> Iterator[Server]:
         cwd=place, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )  # fmt: skip
     try:
-        server = Server(process, f"http://127.0.0.1:{port}", key, place)
-        server.wait_until_ready()
-        yield server
+        yield Server(process, f"http://127.0.0.1:{port}", key, place)
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(60)
+        process.wait(90)

@@ -1,12 +1,8 @@
 """The server over real HTTP: `genrec serve` with the torch engine, its keys, limits, answers and recoveries."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -259,137 +255,12 @@ def test_limits_hold_to_the_one(client: httpx2.Client) -> None:
     assert "not JSON" in message(client.post("/v1/predict", content=b"{"))
 
 
-# ---- processes ----------------------------------------------------------------------------------------------
+# ---- the server itself ----------------------------------------------------------------------------------------
 
 
 def test_the_gateway_loads_no_model_library() -> None:
     code = "import sys, serve.gateway.run; print(sorted({'torch', 'vllm', 'transformers', 'peft'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
-
-
-def test_a_killed_engine_is_started_again_and_what_was_in_flight_hears_of_it(place: Path) -> None:
-    with running(place, "torch") as server, server.client() as client:
-        statuses: list[int] = []
-        body = {"user": "0", "k": 30, "candidates": 30, "repeat": "allow"}
-
-        def ask() -> None:
-            statuses.append(client.post("/v1/recommend", json=body).status_code)
-
-        threads = [threading.Thread(target=ask) for _ in range(8)]
-        for thread in threads:
-            thread.start()
-        time.sleep(0.05)
-        (engine,) = server.children()
-        os.kill(engine, signal.SIGKILL)
-        for thread in threads:
-            thread.join()
-        assert set(statuses) <= {200, 503}
-        assert 503 in statuses
-        assert client.get("/health").status_code == 200
-        noticed = time.monotonic() + 1  # its connections close some milliseconds before its end is told
-        while client.get("/ready").status_code != 503:
-            assert time.monotonic() < noticed
-        assert client.post("/v1/predict", json={"user": "0"}).status_code == 503
-        server.wait_until_ready()
-        assert client.post("/v1/predict", json={"user": "0"}).status_code == 200
-        assert server.children() != [engine]
-
-
-def test_a_killed_gateway_leaves_no_engine_behind(place: Path) -> None:
-    with running(place, "torch") as server:
-        (engine,) = server.children()
-        server.process.kill()
-        server.process.wait()
-        for _ in range(100):
-            if not Path(f"/proc/{engine}").exists():
-                return
-            time.sleep(0.1)
-        raise AssertionError("the engine lives on")
-
-
-def test_nothing_that_was_accepted_is_lost_when_the_server_is_told_to_end(place: Path) -> None:
-    with running(place, "torch") as server:
-        found: list[int | str] = []
-
-        def ask(n: int) -> None:
-            with server.client() as client:
-                try:
-                    found.append(client.post("/v1/recommend", json={"user": str(n), "k": 10}).status_code)
-                except httpx2.ConnectError:
-                    found.append("not accepted")
-
-        threads = [threading.Thread(target=ask, args=(n,)) for n in range(12)]
-        for thread in threads:
-            thread.start()
-        time.sleep(0.3)
-        server.process.send_signal(signal.SIGTERM)
-        for thread in threads:
-            thread.join()
-        assert server.process.wait(60) in (0, -15)
-        assert set(found) <= {200, "not accepted"}
-        assert 200 in found
-
-
-def test_a_burst_is_admitted_up_to_the_cap_and_the_rest_refused_at_once(place: Path) -> None:
-    cap, cost, sent = 9_000, (2 * 10 + 1) * 12, 200  # click and convert of each item, return of her
-    admitted = cap // cost  # 35: more than the gateway has threads
-    with running(place, "torch", "--waiting-tokens", str(cap)) as server, server.client() as client:
-        body = {"user": "0", "items": list(map(str, range(10)))}
-        assert client.post("/v1/predict", json=body).status_code == 200  # its context is new only once
-        (engine,) = server.children()
-        os.kill(engine, signal.SIGSTOP)  # nothing that is admitted can end before the rest is refused
-        answered, refused = list[int](), list[int]()
-        all_refused = threading.Event()
-
-        def ask() -> None:
-            with server.client() as own:
-                reply = own.post("/v1/predict", json=body)
-            (refused if reply.status_code == 429 else answered).append(reply.status_code)
-            if reply.status_code == 429:
-                assert int(reply.headers["retry-after"]) >= 1
-            if len(refused) == sent - admitted:
-                all_refused.set()
-
-        threads = [threading.Thread(target=ask) for _ in range(sent)]
-        for thread in threads:
-            thread.start()
-        try:
-            assert all_refused.wait(60), f"{len(refused)} refused while the engine stood still"
-            assert answered == []
-        finally:
-            os.kill(engine, signal.SIGCONT)
-            for thread in threads:
-                thread.join()
-        assert answered == [200] * admitted
-
-
-def test_other_weights_take_over_without_a_failed_request(place: Path, server: Server) -> None:
-    folder = next((place / "runs" / "small" / "adapter").glob("merged-*"))
-    copy = folder.with_name("merged-copy")
-    if not copy.exists():
-        copy.mkdir()
-        for file in folder.iterdir():
-            (copy / file.name).write_bytes(file.read_bytes())
-    with server.client() as client:
-        statuses: list[int] = []
-        done = threading.Event()
-
-        def ask() -> None:
-            while not done.is_set():
-                statuses.append(
-                    client.post("/v1/predict", json={"user": "0", "items": ["1", "2"]}).status_code
-                )
-
-        thread = threading.Thread(target=ask)
-        thread.start()
-        reply = client.post("/admin/swap", json={"adapter": str(copy)})
-        done.set()
-        thread.join()
-        assert reply.json()["serving"] == str(copy)
-        assert set(statuses) == {200}
-        back = client.post("/admin/swap", json={"adapter": reply.json()["before"]})
-        assert back.json()["serving"] == str(folder)
-        assert client.post("/admin/swap", json={"adapter": "/etc"}).status_code == 400
 
 
 def test_what_the_server_can_do_is_described(client: httpx2.Client) -> None:

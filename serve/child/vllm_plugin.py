@@ -97,10 +97,14 @@ class Asking:
 
 
 async def gathered(work: list[Any]) -> None:
-    """All of it; the rest is cancelled where one fails, or where the caller is cancelled."""
-    async with asyncio.TaskGroup() as group:
-        for one in work:
-            group.create_task(one)
+    """All of it; the rest is cancelled where one fails, or where the caller is cancelled. The first failure is raised
+    bare: vLLM's server answers its own errors, and ends where its engine is dead."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for one in work:
+                group.create_task(one)
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None
 
 
 class TakeTurns:

@@ -1,5 +1,6 @@
 """The gateway's end of the engine's socket."""
 
+import logging
 from pathlib import Path
 
 import anyio.from_thread
@@ -7,7 +8,9 @@ import httpx2
 
 from serve.child.remote import EngineUnavailable, Post
 
+log = logging.getLogger("genrec.link")
 READ_SECONDS = 600.0
+FAILED = (500, 503)  # of vLLM's server whose engine has died, too
 
 
 class Link:
@@ -22,24 +25,33 @@ class Link:
         self.in_flight = 0
 
     async def post(self, path: str, body: bytes) -> tuple[int, bytes]:
-        """Raises EngineUnavailable where the child is not there or goes away."""
+        """Raises EngineUnavailable where the child is not there, goes away or fails."""
         self.in_flight += 1
         try:
             reply = await self.client.post(path, content=body, headers={"Content-Type": "application/json"})
-            return reply.status_code, reply.content
         except httpx2.TransportError as error:
             raise EngineUnavailable(f"the engine went away: {type(error).__name__}") from error
         finally:
             self.in_flight -= 1
+        unless_failed(reply.status_code, reply.content)
+        return reply.status_code, reply.content
 
-    async def healthy(self) -> bool:
+    async def health(self) -> int:
+        """The status of the child's /health; 0 where it did not answer, which a busy one may not."""
         try:
-            return (await self.client.get("/health", timeout=5)).status_code == 200
+            return (await self.client.get("/health", timeout=5)).status_code
         except httpx2.TransportError:
-            return False
+            return 0
 
     async def close(self) -> None:
         await self.client.aclose()
+
+
+def unless_failed(status: int, content: bytes) -> None:
+    """Raises EngineUnavailable where the engine says that it failed; what it says of itself is for the log alone."""
+    if status in FAILED:
+        log.error("the engine answered %d: %s", status, content[:500].decode(errors="replace"))
+        raise EngineUnavailable("the engine failed")
 
 
 def from_thread(link: Link) -> Post:

@@ -15,7 +15,7 @@ from serve.child.remote import EngineUnavailable
 from serve.gateway.admission import Admission, Prefix
 from serve.gateway.guard import problem
 from serve.gateway.limits import Limits
-from serve.gateway.link import Link
+from serve.gateway.link import FAILED, Link, unless_failed
 from serve.gateway.openai_bodies import ChatBody, EmbeddedBody, TextBody, WrittenBody
 
 PROMPTS = ("messages", "prompt", "suffix", "input")  # fields that the model reads
@@ -95,6 +95,8 @@ async def streamed(
     try:
         request = link.client.build_request("POST", path, json=body)
         reply = await link.client.send(request, stream=True)
+        if reply.status_code in FAILED:
+            unless_failed(reply.status_code, await reply.aread())
     except BaseException as error:
         link.in_flight -= 1
         await admitted.__aexit__(type(error), error, None)

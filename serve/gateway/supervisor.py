@@ -7,8 +7,9 @@ import itertools
 import logging
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 from serve.child.process import command
 from serve.gateway.link import Link
@@ -18,6 +19,7 @@ log = logging.getLogger("genrec.supervisor")
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds before a restart, doubled from one to the next
 STARTS_WITHIN = 600.0  # seconds
 ENDS_WITHIN = 60.0
+HEARTBEAT = 1.0
 NUMBERS = itertools.count(1)  # of sockets: several supervisors share a directory
 
 
@@ -32,18 +34,28 @@ class Child:
         for _ in range(int(STARTS_WITHIN / 0.1)):
             if self.process.returncode is not None:
                 return False
-            if await self.link.healthy():
+            if await self.link.health() == 200:
                 return True
             await asyncio.sleep(0.1)
         return False
+
+    async def over(self) -> None:
+        """Waits until the process has ended, or says that its engine has: vLLM's server outlives that by seconds."""
+        await first(self.process.wait(), self._says_so())
+
+    async def _says_so(self) -> None:
+        while await self.link.health() in (0, 200):
+            await asyncio.sleep(HEARTBEAT)
 
     async def end(self) -> None:
         """SIGTERM, and what is left of its process group SIGKILL."""
         with contextlib.suppress(ProcessLookupError):
             self.process.terminate()
         try:
+            # Not wait_for: before Python 3.12 it forgets that it was cancelled where the process ends just then.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.process.wait(), ENDS_WITHIN)
+                async with asyncio.timeout(ENDS_WITHIN):
+                    await self.process.wait()
         finally:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.process.pid, signal.SIGKILL)
@@ -69,7 +81,8 @@ class Supervisor:
         self.on_start: Callable[[], None] = lambda: None
         self._child: Child | None = None
         self._keeper: asyncio.Task[None] | None = None
-        self._made_of, self._tried = self._marker(), asyncio.Event()
+        self._made_of = self._marker()
+        self._tried, self._told_to_stop = asyncio.Event(), asyncio.Event()
 
     @property
     def link(self) -> Link | None:
@@ -86,38 +99,38 @@ class Supervisor:
 
     async def stop(self) -> None:
         """Ends the child; what it was still answering is lost, so drain first."""
+        self._told_to_stop.set()  # and not cancelled: under load a cancellation was seen to get lost
         if self._keeper is not None:
-            self._keeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._keeper
+            await self._keeper
 
     async def _keep(self) -> None:
         pause = FIRST_PAUSE
-        while True:
+        while not self._told_to_stop.is_set():
             if self._marker() != self._made_of:
                 log.error("%s was written anew: swap to it, or start the server again", self.folder)
-            elif await self._one_child():
-                pause = FIRST_PAUSE
+            else:
+                try:
+                    pause = FIRST_PAUSE if await self._one_child() else pause
+                except Exception:
+                    log.exception("no process for the engine")
             self._tried.set()
-            log.warning("the engine ended; starting it again in %.1f s", pause)
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
+            if not self._told_to_stop.is_set():
+                log.warning("the engine ended; starting it again in %.1f s", pause)
+                await first(self._told_to_stop.wait(), asyncio.sleep(pause))
+                pause = min(2 * pause, LONGEST_PAUSE)
 
     async def _one_child(self) -> bool:
-        """From its start to its end; whether it was ready in between."""
+        """From its start to its end, or until it is no longer wanted; whether it was ready in between."""
+        child = await self._spawn()
         try:
-            child = await self._spawn()
-        except OSError as error:
-            log.error("no process for the engine: %s", error)
-            return False
-        try:
-            if not await child.ready():
+            ready = await first(child.ready(), self._told_to_stop.wait())
+            if not ready or self._told_to_stop.is_set():
                 return False
             log.info("the engine is ready (process %d)", child.process.pid)
             self._child = child
             self.on_start()
             self._tried.set()
-            await child.process.wait()
+            await first(self._told_to_stop.wait(), child.over())
             return True
         finally:
             self._child = None
@@ -135,10 +148,27 @@ class Supervisor:
         process = await asyncio.create_subprocess_exec(
             *command(self.kind, self.folder, self.dtype, socket, self.name),
             stdin=asyncio.subprocess.DEVNULL,
-            start_new_session=True,
-            preexec_fn=end_with_parent,
+            preexec_fn=in_a_group,
         )
         return Child(process, Link(socket))
+
+
+async def first(*works: Coroutine[Any, Any, object]) -> object:
+    """What the first of them to end gave; the others are cancelled, and nobody waits for them."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        return done.pop().result()
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+def in_a_group() -> None:
+    """The child is a process group, to be ended whole. No session: Linux shares out cores by sessions, and of two vLLM
+    workers bound to one core, in two sessions, the one that spins was seen to starve the other (kernel 6.18)."""
+    os.setpgid(0, 0)
+    end_with_parent()
 
 
 def end_with_parent() -> None:

