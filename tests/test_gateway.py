@@ -79,20 +79,6 @@ def test_a_key_opens_what_its_scopes_name_and_is_kept_as_a_hash(place: Path) -> 
 # ---- answers ------------------------------------------------------------------------------------------------
 
 
-def test_predictions_are_those_of_the_same_adapter_in_process(client: httpx2.Client, served: Served) -> None:
-    items = list(served.layout.items)[:12]
-    for user in ("u00001", "u00007", "nobody has this id"):
-        reply = client.post("/v1/predict", json={"user": user, "items": items}).json()
-        wanted = served.predictor.predict([served.row(user, i) for i in items], ["click", "convert"])
-        for k, item in enumerate(reply["items"]):
-            assert item["item"] == items[k]
-            for task in ("click", "convert", "ctcvr"):
-                assert item["probabilities"][task] == pytest.approx(float(wanted[task][k]), abs=1e-4)
-        assert reply["history_lines"] == served.point(user)
-        comes = served.predictor.predict([served.user_row(user, "return")], ["return"])["return"]
-        assert reply["about_user"]["return"] == pytest.approx(float(comes[0]), abs=1e-4)
-
-
 def test_some_tasks_and_own_words(client: httpx2.Client, served: Served) -> None:
     item = next(iter(served.layout.items))
     asked = {"user": "0", "items": [item], "tasks": ["click"]}

@@ -45,7 +45,7 @@ def result(place: Path) -> dict[str, Any]:
 def test_every_way_gives_the_answers_of_the_merged_model(result: dict[str, Any]) -> None:
     assert result["prompts"] == {"click": 50, "convert": 50, "next": 50, "return": 50}
     found = result["dtypes"]["float32"]
-    assert len(found["pairs"]) == (10 if vllm_installed() else 6)
+    assert len(found["pairs"]) == (15 if vllm_installed() else 10)
     for pair in found["pairs"]:
         assert pair["n"] == 200
         assert pair["pairs"] > 200

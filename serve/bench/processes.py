@@ -109,16 +109,18 @@ def vllm_defaults(folder: Path, dtype: str, place: Path, eager: bool) -> Any:
 
 
 @contextmanager
-def gateway(adapter: Path, data: Path, engine: str, place: Path, *options: str) -> Iterator[GatewayAt]:
-    """`genrec serve`, with a key of its own. place: an empty private directory, where its engine's socket will lie
-    too."""
+def gateway(
+    adapter: Path, data: Path, engine: str, place: Path, *options: str, scopes: tuple[str, ...] = ("predict",)
+) -> Iterator[GatewayAt]:
+    """`genrec serve`, with a key of its own for these scopes. place: an empty private directory, where its engine's
+    socket will lie too."""
     from serve.gateway.keys import add
 
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     keys, url = place / "keys.json", f"http://127.0.0.1:{port}"
-    key = add(keys, "bench", ("predict",))
+    key = add(keys, "bench", scopes)
     line = [
         sys.executable, "-c", "import sys; from genrec.cli import main; sys.exit(main())", "serve",
         "--adapter", str(adapter), "--data", str(data), "--engine", engine, "--port", str(port), "--keys", str(keys),
