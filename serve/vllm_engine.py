@@ -7,6 +7,7 @@ when they are first asked for: a vLLM that generates pools nothing.
 On CUDA the same code runs; it has not been tried there.
 """
 
+import json
 import os
 from collections.abc import Sequence
 from functools import cached_property
@@ -25,6 +26,7 @@ from serve.weights import merged_folder
 
 BLOCK = 32  # tokens; half of it travels with each question on average. The CPU build's kernels want a multiple of 32
 CACHE_TOKENS = 32_768
+RANKS = (8, 16, 32, 64, 128, 256)  # of adapters, that vLLM makes room for
 ENVIRONMENT = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # in this process
     "VLLM_LOGGING_LEVEL": "ERROR",
@@ -36,9 +38,18 @@ class VllmEngine:
     """Scores, generates and embeds with the model in `folder`, which transformers saved; see `load`.
 
     dtype: "float32" or "bfloat16". block, cache_tokens: of the prefix cache; on CUDA vLLM measures the second itself.
+    by_name: the folder of an adapter that vLLM applies as it computes, on the base's weights in `folder`; slower than
+    merged weights (eval/parity/lora.py).
     """
 
-    def __init__(self, folder: str, dtype: str, block: int = BLOCK, cache_tokens: int = CACHE_TOKENS) -> None:
+    def __init__(
+        self,
+        folder: str,
+        dtype: str,
+        block: int = BLOCK,
+        cache_tokens: int = CACHE_TOKENS,
+        by_name: Path | None = None,
+    ) -> None:
         for name, value in ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         import vllm
@@ -47,6 +58,7 @@ class VllmEngine:
         self._vllm, self._folder, self._dtype = vllm, folder, dtype
         self._cuda = on_cuda()
         self._block, self._cache_tokens = block, cache_tokens
+        self._adapted, self._lora = _by_name(by_name)
         self._model = self._open(enable_prefix_caching=True, hf_overrides={"head_dtype": "float32"})
         self._limit: int = self._model.model_config.max_model_len
 
@@ -59,7 +71,8 @@ class VllmEngine:
         found, asked = Answers(requests), prompts(requests, self._limit - 1)
         for wave in waves(requests, asked):
             params = [reading(prompt.tokens) for prompt in wave]
-            outputs = self._model.generate([_ids(p.ids) for p in wave], params, use_tqdm=False)
+            ids = [_ids(p.ids) for p in wave]
+            outputs = self._model.generate(ids, params, use_tqdm=False, lora_request=self._lora)
             for prompt, output in zip(wave, outputs, strict=True):
                 read = output.outputs[0].logprobs[0]
                 found.put(prompt, lambda token, read=read: float(read[token].logprob))  # type: ignore[misc]
@@ -70,7 +83,8 @@ class VllmEngine:
         max_tokens = min(max_tokens, self._limit - len(prompt))
         if max_tokens == 0:
             return []
-        (output,) = self._model.generate([_ids(prompt)], [writing(max_tokens, stop)], use_tqdm=False)
+        params = [writing(max_tokens, stop)]
+        (output,) = self._model.generate([_ids(prompt)], params, use_tqdm=False, lora_request=self._lora)
         return without_stop(output.outputs[0].token_ids, stop)
 
     def embed(self, prompts: Sequence[Sequence[int]]) -> np.ndarray:
@@ -78,7 +92,7 @@ class VllmEngine:
             return np.zeros((0, self._model.model_config.get_hidden_size()), np.float32)
         for prompt in prompts:
             check_length(len(prompt), self._limit)
-        found = self._pooling.embed([_ids(p) for p in prompts], use_tqdm=False)
+        found = self._pooling.embed([_ids(p) for p in prompts], use_tqdm=False, lora_request=self._lora)
         rows = np.array([output.outputs.embedding for output in found], np.float32)
         return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
 
@@ -92,13 +106,26 @@ class VllmEngine:
             here = {"enforce_eager": True, "kv_cache_memory_bytes": space}
         return self._vllm.LLM(
             folder, revision=commit, dtype=self._dtype, block_size=self._block, seed=0,
-            trust_remote_code=False, load_format="safetensors", **here, **options,
+            trust_remote_code=False, load_format="safetensors", **here, **self._adapted, **options,
         )  # fmt: skip
 
     @cached_property
     def _pooling(self) -> Any:
         pooler = self._vllm.config.PoolerConfig(task="embed", seq_pooling_type="LAST")
         return self._open(runner="pooling", convert="embed", pooler_config=pooler)
+
+
+def _by_name(adapter: Path | None) -> tuple[dict[str, Any], Any]:
+    """vLLM's options for an adapter by name, and what each of its requests says."""
+    if adapter is None:
+        return {}, None
+    from vllm.lora.request import LoRARequest
+
+    rank = json.loads((adapter / "adapter_config.json").read_text())["r"]
+    most = next((n for n in RANKS if n >= rank), rank)
+    return {"enable_lora": True, "max_loras": 1, "max_lora_rank": most}, LoRARequest(
+        "adapter", 1, str(adapter)
+    )
 
 
 def on_cuda() -> bool:

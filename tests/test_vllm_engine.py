@@ -59,6 +59,14 @@ class TestMerged(EngineContract):
         return one_by_one(PeftModel.from_pretrained(plain(tiny), adapter).get_base_model())
 
 
+class TestByName(TestMerged):
+    """The adapter applied by vLLM as it computes."""
+
+    @pytest.fixture(scope="class")
+    def engine(self, tiny: Path, adapter: Path) -> Engine:
+        return VllmEngine(str(tiny), "float32", cache_tokens=4096, by_name=adapter)
+
+
 def test_merged_weights_are_written_once_and_anew_for_another_base(tiny: Path, adapter: Path) -> None:
     folder = merged_folder(str(tiny), "float32", adapter, "tiny")
     weights = folder / "model.safetensors"
