@@ -19,7 +19,8 @@ from finetune.run import train
 from genrec.dataset import Prepared
 from serve.gateway.keys import SCOPES, add
 
-SERVE = [sys.executable, "-c", "import sys; from genrec.cli import main; sys.exit(main())", "serve"]
+GENREC = [sys.executable, "-c", "import sys; from genrec.cli import main; sys.exit(main())"]
+SERVE = [*GENREC, "serve"]
 
 
 def free_port() -> int:

