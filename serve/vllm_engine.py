@@ -26,7 +26,7 @@ from serve.weights import merged_folder
 
 BLOCK = 32  # tokens; half of it travels with each question on average. The CPU build's kernels want a multiple of 32
 CACHE_TOKENS = 32_768
-RANKS = (8, 16, 32, 64, 128, 256)  # of adapters, that vLLM makes room for
+RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # of adapters, that vLLM makes room for
 ENVIRONMENT = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # in this process
     "VLLM_LOGGING_LEVEL": "ERROR",

@@ -118,8 +118,11 @@ def test_told_to_end_it_leaves_no_server_behind(tiny: Path, tmp_path: Path) -> N
         time.sleep(0.1)
         still = [pid for pid in with_mark(tmp_path) if stands_still(pid)]
     process.send_signal(signal.SIGTERM)
-    assert process.wait(120) != 0
-    assert with_mark(tmp_path) == []
+    assert process.wait(120) == 128 + signal.SIGTERM
+    until = time.monotonic() + 20  # what they started ends some milliseconds after them
+    while with_mark(tmp_path):
+        assert time.monotonic() < until, with_mark(tmp_path)
+        time.sleep(0.1)
 
 
 def with_mark(mark: Path) -> list[int]:

@@ -1,4 +1,4 @@
-"""The server over real HTTP: `genrec serve` with the torch engine, its keys, limits, answers and recoveries."""
+"""The server over real HTTP: `genrec serve` with the torch engine, its keys, limits and answers."""
 
 import json
 import subprocess

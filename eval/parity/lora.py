@@ -32,10 +32,8 @@ def measure(adapter: Path, cell: Cell, rounds: int, seed: int) -> dict[str, Any]
     card = AdapterCard.load(adapter)
     base, dtype = card.base["name"], runnable(card.dtype)
     card.check_base(base, fingerprint(base), adapter)
-    engines = {
-        BY_NAME: VllmEngine(locate(base), dtype, by_name=adapter.resolve()),
-        MERGED: load(base, dtype, adapter),
-    }
+    merged = load(base, dtype, adapter)  # first: it refuses where vLLM is not installed
+    engines = {BY_NAME: VllmEngine(locate(base), dtype, by_name=adapter.resolve()), MERGED: merged}
     workload = Workload(vocabulary(locate(base)), seed)
     rates: dict[str, list[dict[str, float]]] = {"cold": [], "warm": []}
     apart = []

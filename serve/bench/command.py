@@ -2,6 +2,7 @@
 
 import argparse
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,7 +66,7 @@ def _serve(args: argparse.Namespace) -> int:
     from serve.bench.table import table
 
     plan = _plan(args)
-    with _sigterm_like_ctrl_c():
+    with _ended_in_order():
         figures = measured(plan)
     report = {"model": args.model or str(args.adapter or "smollm2-135m"), **figures, **provenance()}
     if args.out:
@@ -76,9 +77,14 @@ def _serve(args: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _sigterm_like_ctrl_c() -> Iterator[None]:
-    """Servers that stand still while it is not their turn would outlive this process."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+def _ended_in_order() -> Iterator[None]:
+    """SIGTERM unwinds: servers that stand still while it is not their turn would outlive this process."""
+
+    def end(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        sys.exit(128 + signal.SIGTERM)
+
+    before = signal.signal(signal.SIGTERM, end)
     try:
         yield
     finally:

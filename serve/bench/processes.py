@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import httpx2
 
 from genrec.errors import UserError
-from serve.gateway.supervisor import end_with_parent
+from serve.gateway.supervisor import in_a_group
 
 STARTS_WITHIN = 1_800  # seconds: vLLM's defaults compile the model the first time, for minutes
 ENDS_WITHIN = 60.0
@@ -38,7 +38,7 @@ def started(line: list[str], ready: Callable[[], bool], log: Path, **environment
     with log.open("wb") as out:
         process = subprocess.Popen(
             line, env=os.environ | environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-            start_new_session=True, preexec_fn=end_with_parent,
+            preexec_fn=in_a_group,
         )  # fmt: skip
         try:
             _wait(process, ready, log)

@@ -36,15 +36,25 @@ class Link:
         unless_failed(reply.status_code, reply.content)
         return reply.status_code, reply.content
 
-    async def health(self) -> int:
-        """The status of the child's /health; 0 where it did not answer, which a busy one may not."""
+    async def healthy(self) -> bool | None:
+        """Whether the child's /health says so. False also where nobody listens; None where nothing was heard in time,
+        as of a busy one."""
         try:
-            return (await self.client.get("/health", timeout=5)).status_code
-        except httpx2.TransportError:
-            return 0
+            return (await self.client.get("/health", timeout=5)).status_code == 200
+        except httpx2.TransportError as error:
+            return False if nobody_listens(error) else None
 
     async def close(self) -> None:
         await self.client.aclose()
+
+
+def nobody_listens(error: BaseException | None) -> bool:
+    """Whether a connection failed because its socket is not there, or closed."""
+    while error is not None:
+        if isinstance(error, (ConnectionRefusedError, FileNotFoundError)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def unless_failed(status: int, content: bytes) -> None:

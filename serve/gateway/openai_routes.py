@@ -39,6 +39,7 @@ def routes(
             reply = await link().client.get("/v1/models")
         except httpx2.TransportError as error:
             raise EngineUnavailable("the engine went away") from error
+        unless_failed(reply.status_code, reply.content)
         return Response(reply.content, reply.status_code, media_type="application/json")
 
     async def proxied(request: Request, asked: WrittenBody | EmbeddedBody) -> Response:

@@ -34,17 +34,18 @@ class Child:
         for _ in range(int(STARTS_WITHIN / 0.1)):
             if self.process.returncode is not None:
                 return False
-            if await self.link.health() == 200:
+            if await self.link.healthy():
                 return True
             await asyncio.sleep(0.1)
         return False
 
     async def over(self) -> None:
-        """Waits until the process has ended, or says that its engine has: vLLM's server outlives that by seconds."""
+        """Of one that has been ready: waits until the process has ended, no longer listens, or says that its engine has
+        ended, which vLLM's server outlives."""
         await first(self.process.wait(), self._says_so())
 
     async def _says_so(self) -> None:
-        while await self.link.health() in (0, 200):
+        while await self.link.healthy() is not False:
             await asyncio.sleep(HEARTBEAT)
 
     async def end(self) -> None:
@@ -112,12 +113,13 @@ class Supervisor:
                 try:
                     pause = FIRST_PAUSE if await self._one_child() else pause
                 except Exception:
-                    log.exception("no process for the engine")
+                    log.exception("the engine could not be started or watched")
             self._tried.set()
             if not self._told_to_stop.is_set():
                 log.warning("the engine ended; starting it again in %.1f s", pause)
                 await first(self._told_to_stop.wait(), asyncio.sleep(pause))
                 pause = min(2 * pause, LONGEST_PAUSE)
+        self._tried.set()
 
     async def _one_child(self) -> bool:
         """From its start to its end, or until it is no longer wanted; whether it was ready in between."""
@@ -154,11 +156,13 @@ class Supervisor:
 
 
 async def first(*works: Coroutine[Any, Any, object]) -> object:
-    """What the first of them to end gave; the others are cancelled, and nobody waits for them."""
+    """What the first of them to end gave, in their order; the others are cancelled, and nobody waits for them."""
     tasks = [asyncio.create_task(work) for work in works]
+    for task in tasks:  # what they fail with afterwards is nobody's
+        task.add_done_callback(lambda task: task.cancelled() or task.exception())
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        return done.pop().result()
+        return next(task for task in tasks if task in done).result()
     finally:
         for task in tasks:
             task.cancel()
