@@ -32,6 +32,11 @@ def whole(split: Mapping[str, Any]) -> dict[str, Any]:
         if key in said and (odd := misfit(said[key], kind, key)):
             cure = "give three numbers that sum to 1" if key == "fractions" else "give a whole number"
             raise UserError(f"split.{odd}", where=where, cure=cure)
+    fractions = said.get("fractions", [1])
+    if by == "time" and (len(fractions) != 3 or abs(sum(fractions) - 1) > 1e-6 or min(fractions) <= 0):
+        raise UserError(
+            f"split.fractions is {fractions}", where=where, cure="give three numbers above 0 that sum to 1"
+        )
     return said
 
 
@@ -57,7 +62,9 @@ def assign(examples: pd.DataFrame, split: Mapping[str, Any], end: int) -> tuple[
     """
     if examples.empty:
         raise UserError(
-            "The log answers none of the tasks", cure="name tasks in the reading whose events the log has"
+            "The log answers none of the tasks",
+            where="tasks",
+            cure="name tasks in the mapping whose events the log has",
         )
     split = whole(split)
     by = split["by"]
@@ -72,8 +79,6 @@ def assign(examples: pd.DataFrame, split: Mapping[str, Any], end: int) -> tuple[
 
 def _by_time(examples: pd.DataFrame, fractions: Any, end: int) -> tuple[np.ndarray, int]:
     """Global time: the boundaries are quantiles of the impressions' times (of all examples' where there are none)."""
-    if len(fractions) != 3 or abs(sum(fractions) - 1) > 1e-6 or min(fractions) <= 0:
-        raise UserError(f"split.fractions is {fractions}", cure="give three numbers above 0 that sum to 1")
     shown = (
         examples[examples.impression >= 0].drop_duplicates("impression").ts.to_numpy()
     )  # once, however many ask

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, NoReturn, get_args
 
+from genrec.durations import microseconds
 from genrec.errors import UserError
 from genrec.fields import find, read_mapping, refuse_unknown
 
@@ -25,6 +26,7 @@ _MAY: Mapping[str, tuple[str, ...]] = {
     "none": (),
 }
 _CUTOFF, _CUTOFF_MAY = ("at", "horizon", "split"), ("gap", "users")
+_SPANS = {"within", "horizon", "gap", "session_gap"}  # fields that are spans of time
 SPLITS = ("train", "valid", "test")  # that a cut-off may name
 _LISTS = ("answers", "paraphrases", "held_out", "metrics")
 
@@ -134,6 +136,9 @@ def check(task: Task, where: str) -> None:
         refuse_unknown(row, [*_CUTOFF, *_CUTOFF_MAY], f"{where}, task {task.name!r}, label.cutoffs[{n}]")
         if row["split"] not in SPLITS:
             refuse(f"label.cutoffs[{n}].split is {row['split']!r}", f"use one of: {', '.join(SPLITS)}")
+    for row in [task.label, *(rows if "cutoffs" in task.label else ())]:
+        for span in _SPANS & row.keys():
+            microseconds(row[span], f"{where}, task {task.name!r}, label.{span}")
 
 
 def load_tasks(

@@ -1,10 +1,15 @@
 """`genrec score`."""
 
 import argparse
+from typing import TYPE_CHECKING
 
 from genrec.command import Command
 from genrec.errors import UserError
 from serve.commands import adapter_arguments, open_served
+
+if TYPE_CHECKING:
+    from genrec.sources.files.sheet import Sheet
+    from serve.served import Served
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,8 +38,22 @@ def _score(args: argparse.Namespace) -> int:
     )
     tasks = _chosen(args.tasks, [*every, *about_users])
     rows = score_file(served, served.card.fingerprint(folder), tasks, sheet, Path(args.out), args.restart)
-    print(f"{args.out}: {rows:,} rows")
+    print(f"{args.out}: {rows:,} rows{_unknown(served, sheet)}")
     return 0
+
+
+def _unknown(served: "Served", sheet: "Sheet") -> str:
+    """How many of a file's ids the log does not know: they were scored as new."""
+    from serve.batch import ids
+
+    known = {"user_id": served.knows, "item_id": served.layout.items.__contains__}
+    counts = {
+        name.removesuffix("_id"): sum(not knows(text) for text in set(ids(sheet, name)))
+        for name, knows in known.items()
+        if name in sheet.table.column_names
+    }
+    told = [f"{count:,} {name}{'s' * (count != 1)}" for name, count in counts.items() if count]
+    return f"; scored as new, for the log does not know them: {' and '.join(told)}" if told else ""
 
 
 def _chosen(named: str | None, possible: list[str]) -> list[str]:

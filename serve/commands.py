@@ -234,7 +234,9 @@ def _ask(args: argparse.Namespace) -> int:
     print(f"yes: {p:.3f}")
     asked = served.card.metrics.get("ask", {}).get(task)
     if asked is None:
-        print("not calibrated: how far free wordings can be trusted is measured by `genrec eval`")
+        print(
+            "not calibrated: how far free wordings can be trusted is measured by `genrec eval`, without --no-ask"
+        )
     elif not asked["within"]:
         print(
             f"not calibrated: in wordings it was not trained on this adapter's AUC is {asked['held_out']:.3f}, "

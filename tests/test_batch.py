@@ -79,6 +79,16 @@ def test_each_row_is_answered_as_if_asked_alone(place: Path, served: Served, suf
     assert not list(place.glob(".scored*"))
 
 
+def test_ids_that_the_log_does_not_know_are_counted(
+    served: Served, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, two, *_ = served.layout.items
+    Path("new.csv").write_text(f"user_id,item_id\nnobody,{one}\nu00001,no such item\nnobody,{two}\n")
+    assert score("new.csv", "--out", "new-scored.csv", "--tasks", "click") == 0
+    said = capsys.readouterr().out
+    assert "new-scored.csv: 3 rows; scored as new, for the log does not know them: 1 user and 1 item" in said
+
+
 def test_users_alone_are_asked_the_tasks_about_users(served: Served) -> None:
     users = sorted(served.layout.users)[:7]
     Path("users.csv").write_text("user_id\n" + "\n".join(users) + "\n")

@@ -254,6 +254,22 @@ SPLICES = [b'"', b",", b"\n", b"\r", b"\0", b"\xff", b"nan", b"inf", b"-1", b"1e
            b"9" * 20, b"\xef\xbb\xbf", b"\xe2\x80\xae", b"\\ud800", b"2024", b"+99:99"]  # fmt: skip
 
 
+@pytest.mark.parametrize("position", ["inf", "-inf", "1e999", "nan"])
+def test_a_position_without_end_is_refused(tmp_path: Path, position: str) -> None:
+    row = f"u,1,2024-05-31T18:00:00Z,impression,{position}"
+    (tmp_path / "events.csv").write_text(f"user_id,item_id,ts,event,position\n{row}\n")
+    assert "position is not a whole number >= 0" in refused(tmp_path)
+
+
+def test_one_time_that_is_out_of_range_is_not_the_fault_of_the_unit(tmp_path: Path) -> None:
+    times = [1_700_000_000 + n for n in range(9)]
+    for last, cure in ((4_102_444_800, "correct the time"), (1_700_000_009_000, "correct the time")):
+        rows = "".join(f"u,1,{ts},impression\n" for ts in (*times, last))
+        (tmp_path / "events.csv").write_text(f"user_id,item_id,ts,event\n{rows}")
+        (tmp_path / "mapping.yaml").write_text("name: log\nevents: {path: events.csv, ts_unit: s}\n")
+        assert cure in refused(tmp_path)
+
+
 @settings(max_examples=60)
 @given(
     st.booleans(),

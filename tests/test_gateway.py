@@ -116,7 +116,7 @@ def test_recommendations_are_the_exact_search_scored_and_ordered(
     scores = [item["score"] for item in reply["items"]]
     assert scores == sorted(scores, reverse=True)
     assert scores[0] == reply["items"][0]["probabilities"]["click"]
-    assert all("expected of this customer" in item["reason"] for item in reply["items"])
+    assert all("its record and this customer's say" in item["reason"] for item in reply["items"])
 
 
 def test_a_recommendation_excludes_repeats_and_keeps_to_what_is_available(

@@ -276,3 +276,9 @@ def test_the_command_is_found() -> None:
     from genrec.commands.data import command
 
     assert isinstance(command, Command)
+
+
+@pytest.mark.parametrize("changed", [{"click": {"within": "30 parsecs"}}, {"return": {"horizon": 2}}])
+def test_a_span_of_time_that_is_none_is_refused_when_tasks_are_read(changed: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match="Not a span of time"):
+        load_tasks([TASKS], ["click", "return"], changed)

@@ -5,6 +5,8 @@ import contextlib
 import gc
 import importlib.util
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -40,6 +42,7 @@ def run(args: argparse.Namespace) -> int:
             "No prepared data set", where=str(data), cure="run `genrec data prepare`, or name it: --data"
         )
     kind = engine_kind(args.engine)
+    unless_taken(args.host, args.port)
     keys = Path(args.keys)
     if not keys.exists():
         secret = add(keys, "first", SCOPES)
@@ -80,11 +83,25 @@ def listen(gateway: Gateway, app: FastAPI, host: str, port: int) -> int:
         server.should_exit = True
 
     gateway.on_failure = end
+    # uvicorn raises the signal that ended it once more, which would end this process before it has tidied up.
+    signal.signal(signal.SIGTERM, lambda *_: None)
     with contextlib.suppress(KeyboardInterrupt):
         server.run()
     if gateway.failure is not None:
         raise gateway.failure
     return 0 if server.started else 1
+
+
+def unless_taken(host: str, port: int) -> None:
+    """Raises UserError where nothing can listen there."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        why = error.strerror or error
+        raise UserError(
+            f"Cannot listen on {host}:{port}: {why}", where="--port", cure="choose another"
+        ) from error
 
 
 def runs_of(adapter: Path, named: str | None) -> Path:

@@ -101,7 +101,6 @@ def recommend(
     weighed = {name: w for name, w in weights.items() if set(_parts(name)) <= set(p)}
     score = _combined(served, items, p, weighed, body.columns)
     order = _diverse(served, items, score, body.k, body.diversify)
-    recent = [served.title(i) for i in who.served.touched(who.user_id, served.item_task(), who.lines)[-3:]]
     return schemas.RecommendReply(
         model=model, user=who.name, exact=found.exact, gap=found.gap if np.isfinite(found.gap) else None,
         fallback=fallback, left_out=[name for name in weights if name not in weighed],
@@ -109,7 +108,7 @@ def recommend(
             schemas.Recommendation(
                 item=items[n], title=served.title(items[n]), score=float(score[n]),
                 probabilities={task: float(p[task][n]) for task in p},
-                reason=_reason(served, rows[n], recent),
+                reason=_reason(served, rows[n]),
             )
             for n in order
         ],
@@ -252,7 +251,7 @@ def _diverse(served: Served, items: Sequence[str], score: np.ndarray, k: int, co
     return order
 
 
-def _reason(served: Served, row: Row, recent: Sequence[str]) -> str:
+def _reason(served: Served, row: Row) -> str:
     """From what the prompt stated, nothing that the model made up."""
     words, stats = served.layout.pack.words, row.known.stats or {}
     share, match = stats.get("item_share"), stats.get("match_share")
@@ -260,7 +259,5 @@ def _reason(served: Served, row: Row, recent: Sequence[str]) -> str:
     if share is not None and np.isfinite(share):
         parts.append(f"{round(100 * share)}% {words['clicked']} it")
     if match is not None and np.isfinite(match):
-        parts.append(f"{round(100 * match)}% expected of this {words['person']}")
-    if recent:
-        parts.append(f"lately: {', '.join(recent)}")
-    return "; ".join(parts)
+        parts.append(f"its record and this {words['person']}'s say {round(100 * match)}%")
+    return "; ".join(parts) or "no record of it yet"

@@ -107,7 +107,8 @@ class Reader:
             return None
         values = _floats(array)
         bad = _filled(array) & ~np.isfinite(values)
-        bad |= np.isfinite(values) & ~check(values)
+        with np.errstate(invalid="ignore"):  # of those that are not finite
+            bad |= np.isfinite(values) & ~check(values)
         if bad.any():
             self.refuse(bad, ours, f"{ours} is not {rule}", "correct it, or leave it empty", array)
             return None
@@ -160,7 +161,7 @@ class Reader:
                 for u in _TICKS
                 if 0 < np.max(values[bad]) * _TICKS[u] <= now + _DAY and _TICKS[u] < _TICKS[unit]
             ]
-            if late.all() and finer:
+            if late.all() and finer and bad.mean() > 0.5:  # else it is those rows, and not the unit
                 cure = f"these look like {finer[0]}: say ts_unit: {finer[0]}"
             self.refuse(bad, "ts", "ts is out of range", cure, array)
             return None
