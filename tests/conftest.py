@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+from kinds import ENGINES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,6 +43,23 @@ def shop() -> "Prepared":
     from training_fixtures import tiny_shop
 
     return tiny_shop()
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> "Path":
+    """A folder with prepared data and an adapter, as a user has them."""
+    from gateway_fixtures import place_with_an_adapter
+
+    return place_with_an_adapter(tmp_path_factory.mktemp("work"))
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def server(place: "Path", request: pytest.FixtureRequest) -> "Iterator[Server]":
+    """`genrec serve` there, on each kind of engine."""
+    from gateway_fixtures import running
+
+    with running(place, request.param) as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

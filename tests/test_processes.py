@@ -7,35 +7,19 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
 import numpy as np
 import pytest
-from gateway_fixtures import ENGINES, SERVE, Server, place_with_an_adapter, running, starting
+from gateway_fixtures import SERVE, Server, below, running, starting
+from kinds import ENGINES
 
 from genrec.dataset import Prepared
 from serve.adapters import open_adapter
 
 pytestmark = pytest.mark.slow
 both = pytest.mark.parametrize("engine", ENGINES)
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return place_with_an_adapter(tmp_path_factory.mktemp("work"))
-
-
-@pytest.fixture(scope="module", params=ENGINES)
-def server(place: Path, request: pytest.FixtureRequest) -> Iterator[Server]:
-    with running(place, request.param) as found:
-        yield found
-
-
-def below(pid: int) -> list[int]:
-    found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True).stdout
-    return [int(child) for child in found.split()]
 
 
 def the_core(server: Server) -> int:

@@ -20,6 +20,7 @@ from genrec.errors import UserError
 from prompts.adapter import AdapterCard
 from prompts.base_files import fingerprint, locate
 from prompts.dtypes import runnable
+from prompts.language_model import load_tokenizer
 from serve.bench.workload import Cell, Workload
 from serve.engine import Request
 from serve.vllm_engine import VllmEngine, load
@@ -34,7 +35,7 @@ def measure(adapter: Path, cell: Cell, rounds: int, seed: int) -> dict[str, Any]
     card.check_base(base, fingerprint(base), adapter)
     merged = load(base, dtype, adapter)  # first: it refuses where vLLM is not installed
     engines = {BY_NAME: VllmEngine(locate(base), dtype, by_name=adapter.resolve()), MERGED: merged}
-    workload = Workload(vocabulary(locate(base)), seed)
+    workload = Workload(len(load_tokenizer(base)), seed)
     rates: dict[str, list[dict[str, float]]] = {"cold": [], "warm": []}
     apart = []
     for engine in engines.values():
@@ -61,12 +62,6 @@ def timed(engine: VllmEngine, request: Request) -> tuple[float, np.ndarray]:
     start = time.perf_counter()
     rows = np.array(engine.score([request])[0])
     return time.perf_counter() - start, rows[:, 0] - rows[:, 1]
-
-
-def vocabulary(folder: str) -> int:
-    from transformers import AutoConfig
-
-    return int(AutoConfig.from_pretrained(folder).vocab_size)
 
 
 def main() -> int:
