@@ -33,7 +33,7 @@ class Collator:
 def forward_inputs(batch: dict[str, torch.Tensor], kind: str, dtype: torch.dtype) -> dict[str, Any]:
     """Keyword arguments of the model's forward. kind: its attn_implementation.
 
-    shared_context: the chunk plan (CPU). flex_attention: a BlockMask (CUDA). Any other: a dense additive 4-D mask.
+    attention.NAME: the chunk plan. attention.FLEX: a BlockMask (CUDA). Any other: a dense additive 4-D mask.
     """
     segment, fork = batch["segment"][0], batch["fork"][0]
     inputs: dict[str, Any] = {"input_ids": batch["input_ids"], "position_ids": batch["position_ids"]}
@@ -41,13 +41,8 @@ def forward_inputs(batch: dict[str, torch.Tensor], kind: str, dtype: torch.dtype
         inputs["chunks"] = attention.plan(
             segment.cpu().numpy(), fork.cpu().numpy(), dtype=dtype, device=segment.device
         )
-    elif kind == "flex_attention":
-        from torch.nn.attention.flex_attention import create_block_mask
-
-        length = len(segment)
-        inputs["attention_mask"] = create_block_mask(
-            attention.mask_mod(segment, fork), None, None, length, length, device=segment.device
-        )
+    elif kind == attention.FLEX:
+        inputs["blocks"] = attention.block_mask(segment, fork)
     else:
         seen = attention.visible(segment, fork)
         blocked = torch.zeros(seen.shape, dtype=dtype, device=segment.device)

@@ -262,9 +262,10 @@ def _lora(recipe: Recipe, model: Any) -> LoraConfig:
 
 
 def _attention(recipe: Recipe, cuda: bool) -> str:
-    if recipe.attention != "auto":
-        return recipe.attention if cuda or recipe.attention != "flex_attention" else attention.NAME
-    return "flex_attention" if cuda else attention.NAME
+    wanted = recipe.attention
+    if wanted in ("auto", "flex_attention"):
+        return attention.FLEX if cuda else attention.NAME
+    return wanted
 
 
 def _quantized(recipe: Recipe, cuda: bool) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def provenance(command: str | None = None) -> dict[str, Any]:
 
 
 def machine() -> str:
-    """The CPU's own name and its cores: "AMD EPYC, 2 cores"."""
+    """The CPU's own name and its cores, and the GPU where torch computes on one: "AMD EPYC, 2 cores, NVIDIA L4"."""
     name = platform.processor() or platform.machine()
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
@@ -38,7 +38,9 @@ def machine() -> str:
                 break
     except OSError:
         pass  # not Linux
-    return f"{name}, {os.cpu_count()} cores"
+    torch = sys.modules.get("torch")  # never imported for this
+    gpu = f", {torch.cuda.get_device_name()}" if torch is not None and torch.cuda.is_available() else ""
+    return f"{name}, {os.cpu_count()} cores{gpu}"
 
 
 def _version(package: str) -> str | None:

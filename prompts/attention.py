@@ -1,4 +1,4 @@
-"""Attention over packed prompts: the branch mask, exact chunked attention for CPUs, the same rule for FlexAttention."""
+"""Attention over packed prompts: the branch mask, exact chunked attention, the same rule for FlexAttention."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,11 +6,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.attention.flex_attention import create_block_mask
 from transformers import AttentionInterface
+from transformers.integrations.flex_attention import flex_attention_forward
 
 from genrec.errors import UserError
 
 NAME = "shared_context"  # the attn_implementation under which transformers models find it
+FLEX = "shared_context_flex"  # the same by FlexAttention's kernel (CUDA)
 CHUNK = 256  # query rows at a time
 
 
@@ -31,6 +34,12 @@ def mask_mod(segment: torch.Tensor, fork: torch.Tensor) -> Any:
         return own | ((segment[key] == 0) & (key < fork[query]))
 
     return rule
+
+
+def block_mask(segment: torch.Tensor, fork: torch.Tensor) -> Any:
+    """The BlockMask of a packed row, which the caller passes as `blocks=` to the forward of a FLEX model."""
+    length = len(segment)
+    return create_block_mask(mask_mod(segment, fork), None, None, length, length, device=segment.device)
 
 
 @dataclass(frozen=True)
@@ -118,6 +127,25 @@ def shared_context_attention(
     return attend(query.to(dtype), key.to(dtype), value.to(dtype), chunks, scaling), None
 
 
+def flex_shared_context_attention(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: Any,
+    scaling: float,
+    blocks: Any = None,
+    **options: Any,
+) -> tuple[torch.Tensor, Any]:
+    """transformers' compiled FlexAttention over `blocks`, in the number format of the values: under autocast the rotary
+    embedding makes float32 of queries and keys, and the kernel takes one format."""
+    if blocks is None:
+        raise ValueError("the shared_context_flex attention needs blocks=prompts.attention.block_mask(...)")
+    _check(options, key.shape[2])
+    dtype = value.dtype
+    return flex_attention_forward(module, query.to(dtype), key.to(dtype), value, blocks, scaling)
+
+
 def _check(options: Mapping[str, Any], length: int) -> None:
     """Refuse what a model asks of its attention and this one does not do."""
     window = options.get("sliding_window")
@@ -135,3 +163,4 @@ def _check(options: Mapping[str, Any], length: int) -> None:
 
 
 AttentionInterface.register(NAME, shared_context_attention)
+AttentionInterface.register(FLEX, flex_shared_context_attention)

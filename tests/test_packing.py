@@ -121,3 +121,18 @@ def test_chunks_do_not_hold_keys_that_nobody_sees() -> None:
     chunks = plan(packed.segment, packed.fork)
     assert sum(c.bias.numel() for c in chunks) < 0.4 * len(packed) ** 2
     assert all(c.shared == 500 for c in chunks if c.start >= 1000)
+
+
+@settings(max_examples=5)
+@given(asked=prompts)
+def test_flex_attention_is_dense_attention_under_the_mask(asked: list[list[int]]) -> None:
+    """Not compiled, as the kernel is on a GPU (tests/test_cuda.py): the mask, the scale and the groups of heads."""
+    packed = pack(asked)
+    segment, fork = torch.tensor(packed.segment), torch.tensor(packed.fork)
+    query, key, value = (x.double() for x in inputs(len(packed)))
+    module = torch.nn.Module().eval()
+    with torch.compiler.set_stance("force_eager"):
+        out, _ = attention.flex_shared_context_attention(
+            module, query.float(), key, value, None, 8**-0.5, blocks=attention.block_mask(segment, fork)
+        )
+    torch.testing.assert_close(out, dense(query.float().double(), key, value, visible(segment, fork)))

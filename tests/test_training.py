@@ -39,8 +39,8 @@ def loss_and_gradients(
 ) -> tuple[float, list[torch.Tensor]]:
     """One optimizer step's loss and gradients over rows, each task counted over all of them."""
     trainer.model.zero_grad()
-    batches = [trainer.data_collator([row]) for row in rows]
-    counts = trainer._get_num_items_in_batch(batches, torch.device("cpu"))
+    batches: list[Any] = [trainer._prepare_inputs(trainer.data_collator([row])) for row in rows]
+    counts = trainer._get_num_items_in_batch(batches, trainer.args.device)
     total = 0.0
     for batch in batches:
         loss = trainer.compute_loss(trainer.model, batch, num_items_in_batch=counts)
@@ -263,10 +263,11 @@ def test_a_template_that_does_not_render_is_refused_by_task(
 def test_gpu_recipes_take_a_step_with_a_tiny_model_of_their_architecture(
     shop: Prepared, tmp_path: Path, name: str, architecture: str
 ) -> None:
-    """What is CUDA's alone is left out here: 4-bit weights and the FlexAttention kernel (docs/gpu.md)."""
-    recipe = load_recipe(
-        name, {"base": str(save_tiny_model(tmp_path / "base", architecture)), "quantization": "none"}
-    )
+    """On a GPU with the FlexAttention kernel and the recipe's own 4-bit weights; elsewhere without them."""
+    changes: dict[str, Any] = {"base": str(save_tiny_model(tmp_path / "base", architecture, head_dim=16))}
+    if not torch.cuda.is_available():
+        changes["quantization"] = "none"
+    recipe = load_recipe(name, changes)
     small = replace(recipe, history_tokens=160, rows_per_step=2, steps=1, valid_windows=2, warmup_steps=0)
     folder = train_run(shop, small, tmp_path / "run")
     weights = load_file(folder / "adapter_model.safetensors")

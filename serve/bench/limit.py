@@ -3,25 +3,26 @@
 import time
 from pathlib import Path
 
-SIZE = 2_048  # of the square matrices
+SIZE = {"cpu": 2_048, "cuda": 8_192}  # of the square matrices: large enough to fill the device
 REPEATS = 3
 
 
 def flops_a_second(dtype: str) -> float:
-    """The best of a few products of two (2048, 2048) matrices of that format, where the model would run."""
+    """The best of a few products of two SIZE x SIZE matrices of that format, where the model would run."""
     import torch
 
     from prompts.dtypes import DTYPES
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    a, b = (torch.rand(SIZE, SIZE, device=device).to(DTYPES[dtype]) for _ in range(2))
+    size = SIZE[device]
+    a, b = (torch.rand(size, size, device=device).to(DTYPES[dtype]) for _ in range(2))
     fastest = float("inf")
     for _ in range(REPEATS + 1):  # the first one warms up
         started = time.perf_counter()
         found = a @ b
         float(found[0, 0])  # waits for a GPU
         fastest = min(fastest, time.perf_counter() - started)
-    return 2 * SIZE**3 / fastest
+    return 2 * size**3 / fastest
 
 
 def parameters(folder: Path) -> tuple[int, int]:
