@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-PROBED_TOKENS = 6_000
+PROBED_TOKENS = {"cpu": 6_000, "cuda": 60_000}
+WARM_UP = {"cpu": 1, "cuda": 4}  # rows: a GPU's kernels are loaded, and compiled for the first two lengths
 RESERVE = 0.2  # of the budget: optimizer, checkpoints and validation, which the probe does not see
 
 
@@ -22,21 +23,21 @@ class Probe:
 
 def probe(trainer: Any, rows: Sequence[dict[str, Any]], minutes: float, rows_per_step: int) -> Probe:
     """Time the training step on some rows, without an optimizer step: weights and random state stay as they are."""
-    model = trainer.model
+    model, device = trainer.model, trainer.args.device.type
     model.train()
     spent, tokens = 0.0, 0
     for number, row in enumerate(rows):
         batch = trainer._prepare_inputs(trainer.data_collator([row]))
         start = time.perf_counter()
         trainer.accelerator.backward(trainer.compute_loss(model, batch))
-        if number:  # the first one warms up
+        if device == "cuda":
+            torch.cuda.synchronize()
+        if number >= min(WARM_UP[device], len(rows) - 1):
             spent += time.perf_counter() - start
             tokens += batch["input_ids"].numel()
-        if tokens >= PROBED_TOKENS:
+        if tokens >= PROBED_TOKENS[device]:
             break
     model.zero_grad(set_to_none=True)
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
     lengths = [len(row["input_ids"]) for row in rows]
     per_step = rows_per_step * sum(lengths) / len(lengths)
     seconds = spent / max(tokens, 1)

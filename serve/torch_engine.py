@@ -4,7 +4,7 @@ Two kinds of pass, each with a cache object of its own: the context's new tokens
 then its questions as branches (serve/branches.py), some thousand tokens a time. Only the tokens that are read meet the
 head, which is float32, because a bfloat16 one rounds log-odds to 1/16 and candidates tie.
 
-On CUDA the same code runs; it has not been tried there.
+On CUDA the same code runs, with longer passes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,7 +26,7 @@ from serve.context_cache import Context, ContextCache
 from serve.engine import Request, check_length
 from serve.weights import adapted
 
-PASS_TOKENS = 2_048  # of branches a pass: longer passes gain nothing on a CPU
+PASS_TOKENS = {"cpu": 2_048, "cuda": 8_192}  # of branches a pass: longer ones gain nothing (docs/gpu.md)
 CACHE_TOKENS = 16_384  # of contexts kept: 23 KB each for SmolLM2-135M in bfloat16
 HEAD_ROWS = 256  # hidden states a time where the whole vocabulary is wanted
 
@@ -129,13 +129,14 @@ class TorchEngine:
         for context, _ in asked:
             self.check_length(max(len(context), 1))
         hidden = torch.empty(len(prompts), self._head.shape[1], device=self._head.device)
+        device = self._head.device.type
         ends = np.cumsum([len(questions) for _, questions in asked])
         for trunk, members in trunks([context for context, _ in asked]):
             numbers = [n for m in members for n in range(ends[m] - len(asked[m][1]), ends[m])]
             ids = np.asarray(trunk, dtype=np.int64)
             layers = self._context(ids).layers
             past = layers[0][0].shape[2] if layers else 0
-            for p in passes(branches(ids, [prompts[n] for n in numbers]), PASS_TOKENS):
+            for p in passes(branches(ids, [prompts[n] for n in numbers]), PASS_TOKENS[device]):
                 states = self._forward(
                     p.input_ids, p.position_ids, p.segment, p.fork, DynamicCache(layers), past
                 )

@@ -76,7 +76,7 @@ def test_chunked_attention_is_dense_attention_under_the_mask(asked: list[list[in
     packed = pack(asked)
     query, key, value = inputs(len(packed))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(attention, "CHUNK", rows)
+        patch.setattr(attention, "CHUNK", {"cpu": rows})
         chunks = plan(packed.segment, packed.fork)
     wanted = dense(query, key, value, mask(packed))
     torch.testing.assert_close(attend(query, key, value, chunks, 8**-0.5), wanted, atol=1e-5, rtol=1e-5)
@@ -92,7 +92,7 @@ def test_attention_behind_cached_trunk_tokens(asked: list[list[int]], rows: int,
         return
     query, key, value = inputs(len(packed))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(attention, "CHUNK", rows)
+        patch.setattr(attention, "CHUNK", {"cpu": rows})
         chunks = plan(packed.segment[past:], packed.fork[past:], past)
     wanted = dense(query, key, value, mask(packed))[:, past:]
     found = attend(query[:, :, past:], key, value, chunks, 8**-0.5)
