@@ -73,7 +73,9 @@ class Genrec:
         stats = data.stats[self.regime].iloc[rows].to_dict("records")
         lists = []
         examples = list(data.examples.iloc[rows].itertuples())
-        for example, known in zip(tqdm(examples, desc="searching", leave=False), stats, strict=True):
+        for example, known in zip(
+            tqdm(examples, desc="searching", leave=False, disable=None), stats, strict=True
+        ):
             context = self.histories.context(example.user_id, example.point, self.with_stats)
             question = self.layout.question(task, known=Known(known if self.with_stats else None))
             seen = set(past.items(example.user_id, example.point))

@@ -84,7 +84,8 @@ class Mixture:
         records = examples.to_dict("records")
         places = examples.groupby(["user_id", "start"], sort=True).indices
         reread = Reread(examples, self.data.lines) if self.options.reread and split == "train" else None
-        for (user, start), at in tqdm(places.items(), desc=f"prompts ({split})", unit="window", leave=False):
+        bar = tqdm(places.items(), desc=f"prompts ({split})", unit="window", leave=False, disable=None)
+        for (user, start), at in bar:
             with_stats = self._share("statistics", user, start) >= self.options.stats_dropout
             again = reread.among(user, start, min(records[i]["point"] for i in at)) if reread else []
             yield [

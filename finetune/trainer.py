@@ -152,7 +152,7 @@ class SharedContextTrainer(SFTTrainer):
         rows = self.get_eval_dataloader(eval_dataset)
         self.model.eval()
         totals = torch.zeros(2, len(self.task_names), device=self.args.device)
-        for batch in tqdm(rows, desc="validation", unit="window", leave=False):
+        for batch in tqdm(rows, desc="validation", unit="window", leave=False, disable=None):
             with torch.no_grad():
                 totals += torch.stack(self.task_sums(self.model_wrapped, self._prepare_inputs(batch)))
         sums, counts = self.accelerator.reduce(totals, reduction="sum")

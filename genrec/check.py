@@ -1,8 +1,9 @@
 """Judges a user's own files as `genrec data check` shows it: what is repaired, warned of, refused. Writes nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -36,16 +37,21 @@ class Report:
         blocks += [_shown("warned  ", finding) for finding in found.warned]
         blocks += [_shown("refused ", finding) for finding in found.refused]
         verdict = "nothing can be loaded until this is corrected" if found.refused else "ready to prepare"
-        numbers = (
-            f"{len(found.repaired)} repaired, {len(found.warned)} warnings, {len(found.refused)} refused"
-        )
+        warnings = f"{len(found.warned)} warning{'s' * (len(found.warned) != 1)}"
+        numbers = f"{len(found.repaired)} repaired, {warnings}, {len(found.refused)} refused"
         return "\n".join([*blocks, f"{numbers}: {verdict}"])
 
 
-def check(path: Path, mapping: Path | None = None, task_folders: Sequence[Path] = ()) -> Report:
+def check(
+    path: Path,
+    mapping: Path | None = None,
+    task_folders: Sequence[Path] = (),
+    pack_readers: Sequence[Callable[[str], Any]] = (),
+) -> Report:
     """Read the files just as loading them does, but go on after a refusal, and look for what loading lets pass.
 
-    task_folders: where the reading's tasks are looked up; without any they are not.
+    task_folders: where the reading's tasks are looked up; without any they are not. pack_readers: each reads a pack by
+    its name, or raises.
     """
     findings = Findings()
     try:
@@ -59,6 +65,7 @@ def check(path: Path, mapping: Path | None = None, task_folders: Sequence[Path] 
     for checked in (
         lambda: splits.whole(reading.split),
         lambda: task_folders and load_tasks(task_folders, reading.tasks, reading.labels),
+        lambda: [read_pack(reading.pack) for read_pack in pack_readers],
     ):
         try:
             checked()
@@ -82,8 +89,11 @@ def _doubts(loaded: Loaded, findings: Findings) -> None:
     _without(events, "click", "impression", findings)
     _without(events, "convert", "click", findings)
     if "click" not in loaded.reading.tasks:
-        has = ", ".join(events["event"].unique().to_pylist())
+        names = events["event"].unique().to_pylist()
+        has = ", ".join(names)
         cure = "log what was shown too: without impressions there is no `no` to learn from"
+        if "impression" in names:
+            cure = "log the clicks too, or map what you call them with `values: {event: {...: click}}`"
         findings.warn(f"No click task: the log has {has} only", cure=cure)
     for key, table in (("item_id", loaded.tables.items), ("user_id", loaded.tables.users)):
         known = events[key].combine_chunks().unique()

@@ -11,6 +11,11 @@ from genrec.neighbours import TRACKED_ITEMS
 from genrec.tasks import SPLITS
 
 COLUMNS = (*SPLITS, "censored")
+EMPTY = {
+    "train": "nothing to learn from",
+    "valid": "its probabilities will not be calibrated",
+    "test": "it cannot be measured",
+}
 
 
 def summary(data: Prepared, repairs: Sequence[str]) -> str:
@@ -70,7 +75,12 @@ def _examples(data: Prepared) -> list[str]:
     rows = [("examples", COLUMNS), *cells.items()]
     table = [f"{name:<{first}}" + "".join(f"{cell:>{width}}" for cell in row) for name, row in rows]
     without = [name for name in data.tasks if name not in cells and data.tasks[name].label["rule"] != "none"]
-    return table + [f"no examples: {', '.join(without)}"] * bool(without)
+    table += [f"no examples: {', '.join(without)}"] * bool(without)
+    return table + [
+        f"warning: no {split} examples of {', '.join(empty)}: {why}"
+        for split, why in EMPTY.items()
+        if (empty := [name for name in cells if not _parts(data.examples, name)[COLUMNS.index(split)].size])
+    ]
 
 
 def _parts(examples: pd.DataFrame, name: str) -> list[pd.DataFrame]:

@@ -7,6 +7,7 @@ import pytest
 from genrec.check import check
 from genrec.command import Parser, fill
 from genrec.commands.data import command
+from genrec.errors import UserError
 from genrec.sources.files import load
 
 ITEMS = "item_id,title\n1,Tea\n2,Tea\n3,Cup\n"
@@ -85,6 +86,35 @@ def test_the_command_prints_the_report_and_answers_with_0_or_2(
     assert run(str(folder / "nowhere")) == 2
     assert "No such file or folder" in capsys.readouterr().out
     assert sorted(folder.rglob("*")) == before
+
+
+def test_a_pack_that_is_not_there_is_refused_before_anything_is_written(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "mapping.yaml").write_text(
+        "pack: goods\nevents: {path: events.csv}\nitems: {path: items.csv}\n"
+    )
+    assert run(str(folder)) == 2
+    assert "No pack 'goods'" in capsys.readouterr().out
+    preparing = ["prepare", "files", str(folder), "--out", str(folder / "out")]
+    with pytest.raises(UserError, match="No pack 'goods'"):
+        command.run(fill(Parser(prog="genrec data"), command).parse_args(preparing))
+    assert not (folder / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("event", "cure"), [("impression", "log the clicks too"), ("convert", "log what was shown too")]
+)
+def test_what_a_log_lacks_for_a_click_task_is_named(folder: Path, event: str, cure: str) -> None:
+    (folder / "events.csv").write_text(f"user_id,item_id,ts,event\nu,1,2024-05-02T10:00:00Z,{event}\n")
+    assert f"No click task: the log has {event} only\n          cure:  {cure}" in str(check(folder))
+
+
+def test_what_is_replaced_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    preparing = ["prepare", "files", str(folder), "--out", str(folder / "out")]
+    for said in ("out\n", "out in the place of what was there\n"):
+        command.run(fill(Parser(prog="genrec data"), command).parse_args(preparing))
+        assert capsys.readouterr().out.endswith(said)
 
 
 def test_a_mapping_given_apart_is_used(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -12,9 +12,12 @@ import numpy as np
 import pytest
 from gateway_fixtures import Server, place_with_an_adapter, running
 
+from genrec.command import Parser, fill
 from genrec.dataset import Prepared
+from genrec.errors import UserError
 from serve.adapters import open_adapter
 from serve.gateway import keys
+from serve.gateway.command import keys as keys_command
 from serve.gateway.limits import Limits
 from serve.guest import GUEST, Told, guest
 from serve.served import Served, newest_adapter
@@ -76,6 +79,34 @@ def test_a_key_opens_what_its_scopes_name_and_is_kept_as_a_hash(place: Path) -> 
         assert client.post("/admin/swap", json={"adapter": "x"}).status_code == 403
 
 
+def test_keys_are_listed_and_revoked_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "keys.json"
+
+    def told(*arguments: str) -> str:
+        run = fill(Parser(prog="genrec keys"), keys_command)
+        keys_command.run(run.parse_args([*arguments, "--keys", str(path)]))
+        return capsys.readouterr().out
+
+    assert told("list") == ""
+    secret, other = told("add", "shop").strip(), told("add", "operator", "--scopes", "admin").strip()
+    assert [line.split(maxsplit=1) for line in told("list").splitlines()] == [
+        ["shop", "predict, openai"],
+        ["operator", "admin"],
+    ]
+    told("revoke", "shop")
+    assert told("list").split() == ["operator", "admin"]
+    assert keys.Keys.load(path).of(secret) is None
+    assert keys.Keys.load(path).of(other) is not None
+    assert path.stat().st_mode & 0o077 == 0
+    for wrong, what in (
+        (("revoke", "shop"), "no key called 'shop'"),
+        (("revoke",), "takes a name"),
+        (("list", "x"), "no name"),
+    ):
+        with pytest.raises(UserError, match=what):
+            told(*wrong)
+
+
 # ---- answers ------------------------------------------------------------------------------------------------
 
 
@@ -88,6 +119,15 @@ def test_some_tasks_and_own_words(client: httpx2.Client, served: Served) -> None
     words = client.post("/v1/predict", json={**asked, "query": "Is this one for the rain?"}).json()
     assert words["calibrated"] == []
     assert words["items"][0]["probabilities"]["click"] != own["items"][0]["probabilities"]["click"]
+
+
+def test_a_reply_says_whom_and_what_the_data_set_knows(client: httpx2.Client, served: Served) -> None:
+    items = [next(iter(served.layout.items)), "A title of mine"]
+    for user, known in (("u00001", True), ("nobody", False)):
+        reply = client.post("/v1/predict", json={"user": user, "items": items}).json()
+        assert reply["known"] is known
+        assert [item["known"] for item in reply["items"]] == [True, False]
+        assert client.post("/v1/recommend", json={"user": user, "k": 1}).json()["known"] is known
 
 
 def test_a_told_history_is_asked_like_a_users_own(client: httpx2.Client, served: Served) -> None:
@@ -103,6 +143,7 @@ def test_a_told_history_is_asked_like_a_users_own(client: httpx2.Client, served:
     found = [item["probabilities"]["click"] for item in reply["items"]]
     np.testing.assert_allclose(found, wanted, atol=1e-4)
     assert reply["history_lines"] == 3
+    assert reply["known"] is False
     assert served.data.statistics_now().users.get(GUEST) is None
 
 

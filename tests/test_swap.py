@@ -148,6 +148,7 @@ def test_what_cannot_take_over_is_refused_before_an_engine_is_started(place: Pat
         reply = client.post("/admin/swap", json={"adapter": str(adapter)})
     assert reply.status_code == 400
     assert "with other prompts" in reply.json()["error"]["message"]
+    assert reply.json()["error"]["param"] == "adapter"
     assert server.children() == [engine]
 
 

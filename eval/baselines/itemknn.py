@@ -66,7 +66,7 @@ class ItemKnn:
     def _search(self, data: Prepared, task: str, rows: Rows, rated: bool) -> None:
         settings = self.settings or _grid(rated)
         self.tried[task] = []
-        for setting in tqdm(settings, desc="item-kNN settings", leave=False):
+        for setting in tqdm(settings, desc="item-kNN settings", leave=False, disable=None):
             if len(settings) > 1 and len(rows):
                 targets = data.examples.item_id.iloc[rows].tolist()
                 lists = self._rank(data, rows, 10, setting)

@@ -65,7 +65,7 @@ def measure(one: Served, users: int, k: int, seed: int) -> dict[str, Any]:
     known = sorted(one.data.lines.user_id.unique())
     drawn = [str(user) for user in rng.choice(known, min(users, len(known)), replace=False)]
     wrong, nodes, gaps, seconds = list[str](), list[int](), list[float](), {"search": 0.0, "every item": 0.0}
-    for user in tqdm(drawn, desc="every item", unit="user"):
+    for user in tqdm(drawn, desc="every item", unit="user", disable=None):
         started = time.perf_counter()
         found = one.recommend(user, k)
         seconds["search"] += time.perf_counter() - started

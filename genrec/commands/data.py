@@ -1,6 +1,7 @@
 """`genrec data`: from a source, or files of your own, to tables that everything else reads."""
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:  # --help loads nothing heavy
     from genrec.reading import Reading
 
 TASKS = "genrec.tasks"  # entry points that name a folder of task files: where a reading's tasks are looked up
+PACKS = "genrec.packs"  # entry points that read a pack by its name, or raise
 
 
 def _check_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +32,7 @@ def add_mapping(parser: argparse.ArgumentParser) -> None:
 def _check(args: argparse.Namespace) -> int:
     from genrec.check import check
 
-    report = check(args.path, args.mapping, task_folders())
+    report = check(args.path, args.mapping, task_folders(), pack_readers())
     print(report)
     return report.exit_code
 
@@ -92,11 +94,14 @@ def _prepare(args: argparse.Namespace) -> int:
     loaded = load_source(args.source, args.path, **_options(args))
     loaded = loaded._replace(reading=_split(args, loaded.reading))
     tasks = load_tasks(task_folders(), loaded.reading.tasks, loaded.reading.labels, own=args.tasks)
+    for read_pack in pack_readers():
+        read_pack(loaded.reading.pack)
     data = prepare(loaded, tasks)
     out = args.out or Path("data") / data.name
+    replaced = " in the place of what was there" if out.exists() else ""
     data.save(out)
     print(summary(data, loaded.repairs))
-    print(f"\nwritten to {out}")
+    print(f"\nwritten to {out}{replaced}")
     return 0
 
 
@@ -134,6 +139,13 @@ def task_folders() -> list[Path]:
 
     points = sorted(entry_points(group=TASKS), key=lambda point: (point.name != "genrec", point.name))
     return [Path(point.load()) for point in points]
+
+
+def pack_readers() -> list[Callable[[str], Any]]:
+    """Of what installed packages bring; a pack is theirs that write prompts."""
+    from importlib.metadata import entry_points
+
+    return [point.load() for point in entry_points(group=PACKS)]
 
 
 PREPARE = Command(

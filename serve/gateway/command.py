@@ -49,19 +49,37 @@ serve = Command(
 
 
 def _keys_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=("add",), help="add a key; it is printed once")
-    parser.add_argument("name", help="whose it is: users of one name share cached prefixes")
-    parser.add_argument("--scopes", default="predict,openai", help="predict, openai, admin (%(default)s)")
+    parser.add_argument(
+        "action",
+        choices=("add", "list", "revoke"),
+        help="add a key, printed once; list those of FILE; take one out",
+    )
+    parser.add_argument("name", nargs="?", help="whose it is: users of one name share cached prefixes")
+    parser.add_argument(
+        "--scopes", default="predict,openai", help="of a new key: predict, openai, admin (%(default)s)"
+    )
     parser.add_argument("--keys", default=KEYS, metavar="FILE", help="(%(default)s)")
 
 
 def _keys(args: argparse.Namespace) -> int:
     from pathlib import Path
 
-    from serve.gateway.keys import add
+    from serve.gateway.keys import add, listed, revoke
 
-    scopes = tuple(scope.strip() for scope in args.scopes.split(","))
-    print(add(Path(args.keys), args.name, scopes))
+    path, name = Path(args.keys), args.name
+    if (name is None) != (args.action == "list"):
+        cure = "genrec keys list" if name is not None else f"genrec keys {args.action} NAME"
+        raise UserError(
+            f"genrec keys {args.action} takes {'a' if name is None else 'no'} name", cure=f"write `{cure}`"
+        )
+    if args.action == "list":
+        for key in listed(path):
+            print(f"{key.name:<24}{', '.join(key.scopes)}")
+    elif args.action == "revoke":
+        revoke(path, name)
+        print(f"revoked {name}; a server that runs knows the key until it starts anew")
+    else:
+        print(add(path, name, tuple(scope.strip() for scope in args.scopes.split(","))))
     return 0
 
 
@@ -70,5 +88,5 @@ keys = Command(
     _keys_arguments,
     _keys,
     about="Keys are kept as hashes: what is printed here is not to be had again. A server reads them when it starts.",
-    examples=["genrec keys add shop", "genrec keys add operator --scopes admin"],
+    examples=["genrec keys add operator --scopes admin", "genrec keys list", "genrec keys revoke shop"],
 )

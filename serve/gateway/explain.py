@@ -25,7 +25,7 @@ def explain(who: Person, model: str, body: schemas.ExplainBody) -> schemas.Expla
     effects = logit(whole) - logit(np.array(without))
     order = np.argsort(-np.abs(effects), kind="stable")[: body.lines]
     return schemas.ExplainReply(
-        model=model, user=who.name, item=item, task=body.task, probability=whole,
+        model=model, user=who.name, known=who.known, item=item, task=body.task, probability=whole,
         lines=[
             schemas.Moved(
                 line=int(len(window) - 1 - n), item=str(window.item_id.iloc[n]), effect=float(effects[n]),

@@ -48,6 +48,20 @@ class Keys:
         return found
 
 
+def listed(path: Path) -> list[Key]:
+    """The keys of a file, which does not hold their secrets."""
+    return Keys.load(path)._keys if path.exists() else []
+
+
+def revoke(path: Path, name: str) -> None:
+    """Take a key out of the file. Raises UserError for a name that is not there."""
+    keys = listed(path)
+    if name not in (names := [key.name for key in keys]):
+        cure = f"name one of: {', '.join(names) or 'there is none'}"
+        raise UserError(f"There is no key called {name!r}", where=str(path), cure=cure)
+    _write(path, [key for key in keys if key.name != name])
+
+
 def add(path: Path, name: str, scopes: tuple[str, ...]) -> str:
     """Write a new key to the file and return it: it cannot be read there again.
 
@@ -55,14 +69,18 @@ def add(path: Path, name: str, scopes: tuple[str, ...]) -> str:
     """
     if odd := [scope for scope in scopes if scope not in SCOPES]:
         raise UserError(f"There is no scope {odd[0]!r}", cure=f"choose among {', '.join(SCOPES)}")
-    keys = Keys.load(path)._keys if path.exists() else []
+    keys = listed(path)
     if any(key.name == name for key in keys):
         raise UserError(f"There is a key called {name!r}", where=str(path), cure="choose another name")
     secret = f"gr-{secrets.token_urlsafe(32)}"
     keys = [*keys, Key(name, hashlib.sha256(secret.encode()).hexdigest(), scopes)]
+    _write(path, keys)
+    return secret
+
+
+def _write(path: Path, keys: list[Key]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}")
     part.touch(mode=0o600)
     part.write_text(json.dumps([asdict(key) for key in keys], indent=1))
     part.replace(path)
-    return secret

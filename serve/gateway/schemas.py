@@ -12,6 +12,7 @@ class Body(BaseModel):
 
 
 Id = Annotated[str, Field(min_length=1, max_length=256)]
+Known: Any = Field(description="whether the log tells of this user; false where the request told a history")
 Weight = Annotated[float, Field(ge=-1e6, le=1e6)]  # so that no sum of them is infinite
 
 
@@ -44,7 +45,9 @@ class PredictBody(About):
     )
     items: list[Id] = Field([], description="ids or exact titles; what is neither is scored as a new item")
     tasks: list[str] | None = Field(
-        None, description="all that can be answered, where left out; ctcvr where convert continues click"
+        None,
+        min_length=1,
+        description="all that can be answered, where left out; ctcvr where convert continues click",
     )
     query: str | None = Field(
         None, min_length=1,
@@ -56,6 +59,7 @@ class PredictBody(About):
 class Prediction(BaseModel):
     item: str
     title: str
+    known: bool = Field(description="false: no item of the data set, scored by these words as its title")
     probabilities: dict[str, float | list[float]] = Field(
         description="of a binary task's first answer, of each answer of a choice; ctcvr is click times convert"
     )
@@ -64,6 +68,7 @@ class Prediction(BaseModel):
 class PredictReply(BaseModel):
     model: str
     user: str | None
+    known: bool = Known
     history_lines: int
     items: list[Prediction]
     about_user: dict[str, float | list[float]] = Field(
@@ -132,6 +137,7 @@ class Recommendation(BaseModel):
 class RecommendReply(BaseModel):
     model: str
     user: str | None
+    known: bool = Known
     items: list[Recommendation]
     exact: bool = Field(description="whether no better candidate, as `retrieve` orders them, was missed")
     gap: float | None = Field(description="nats by which a missed candidate could be better; null: not known")
@@ -202,6 +208,7 @@ class Moved(BaseModel):
 class ExplainReply(BaseModel):
     model: str
     user: str | None
+    known: bool = Known
     item: str
     task: str
     probability: float

@@ -28,6 +28,11 @@ class Person:
         self.served, self.user_id, self.name = served, user_id, name
 
     @property
+    def known(self) -> bool:
+        """Whether the log tells of her."""
+        return self.name is not None and self.served.knows(self.name)
+
+    @property
     def lines(self) -> int:
         return self.served.point(self.user_id)
 
@@ -67,10 +72,11 @@ def predict(who: Person, model: str, body: schemas.PredictBody) -> schemas.Predi
     items = [served.item(text) for text in body.items]
     found = every_task(served, who.user_id, items, body.tasks, body.query)
     return schemas.PredictReply(
-        model=model, user=who.name, history_lines=who.lines, about_user=found.about_user, calibrated=found.calibrated,
+        model=model, user=who.name, known=who.known, history_lines=who.lines,
+        about_user=found.about_user, calibrated=found.calibrated,
         items=[
             schemas.Prediction(
-                item=item, title=served.title(item),
+                item=item, title=served.title(item), known=item in served.layout.items,
                 probabilities={task: p[k].tolist() for task, p in found.about_items.items()},
             )
             for k, item in enumerate(items)
@@ -88,6 +94,7 @@ def recommend(
     served, deadline = who.served, Deadline.of(received, body.deadline_ms)
     weights = body.weights if body.weights is not None else {first_task(served): 1.0}
     tasks = _tasks_of(served, weights)
+    _check_columns(served, body.columns)
     touched = set(who.served.touched(who.user_id, served.item_task()))
     gone = set(body.exclude) | (touched if body.repeat == "never" else set())
     if body.available is not None:
@@ -102,7 +109,8 @@ def recommend(
     score = _combined(served, items, p, weighed, body.columns)
     order = _diverse(served, items, score, body.k, body.diversify)
     return schemas.RecommendReply(
-        model=model, user=who.name, exact=found.exact, gap=found.gap if np.isfinite(found.gap) else None,
+        model=model, user=who.name, known=who.known,
+        exact=found.exact, gap=found.gap if np.isfinite(found.gap) else None,
         fallback=fallback, left_out=[name for name in weights if name not in weighed],
         items=[
             schemas.Recommendation(
@@ -225,13 +233,17 @@ def _combined(
     return score
 
 
-def _number(served: Served, item: str, column: str) -> float:
-    value = served.layout.items.get(item, {}).get(column)
-    if value is None or isinstance(value, bool) or not isinstance(value, (int, float)):
-        if not any(isinstance(row.get(column), (int, float)) for row in served.layout.items.values()):
+def _check_columns(served: Served, columns: Mapping[str, float]) -> None:
+    for column in columns:
+        if all(np.isnan(_number(served, item, column)) for item in served.layout.items):
             raise UserError(
                 f"Items have no number column {column!r}", where="columns", cure="name one that they have"
             )
+
+
+def _number(served: Served, item: str, column: str) -> float:
+    value = served.layout.items.get(item, {}).get(column)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         return float("nan")
     return float(value)
 
