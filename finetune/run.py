@@ -3,6 +3,7 @@
 import filecmp
 import hashlib
 import json
+import sys
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -218,7 +219,7 @@ def build_trainer(
         dataloader_pin_memory=cuda,
         dataset_kwargs={"skip_prepare_dataset": True},
         max_length=None,
-        disable_tqdm=False,
+        disable_tqdm=not sys.stderr.isatty(),
     )
     weights = [recipe.weights.get(task.name, task.weight) for task in mixture.tasks]
     return SharedContextTrainer(

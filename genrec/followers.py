@@ -126,9 +126,8 @@ def replay(
             mine.append(item)
             done += 1
 
-    for k in tqdm(
-        np.argsort(times, kind="stable"), desc="candidates", unit="asking", leave=False, mininterval=0.5
-    ):
+    order = np.argsort(times, kind="stable")
+    for k in tqdm(order, desc="candidates", unit="asking", leave=False, mininterval=0.5, disable=None):
         follow(times[k])
         mine = history.get(users[k], [])
         found["running"][k] = joined(running.candidates(mine, CANDIDATES))

@@ -52,9 +52,8 @@ def replay(
     log = list(facts(shown))
     times, users, items = shown.asked.to_numpy(), shown.user_id.to_numpy(), shown.item_id.to_numpy()
     done = 0
-    for k in tqdm(
-        np.argsort(times, kind="stable"), desc="statistics", unit="impression", leave=False, mininterval=0.5
-    ):
+    order = np.argsort(times, kind="stable")
+    for k in tqdm(order, desc="statistics", unit="impression", leave=False, mininterval=0.5, disable=None):
         if at_freeze is None and times[k] >= freeze_at:
             done = _learn_until(statistics, log, done, freeze_at)
             at_freeze = copy.deepcopy(statistics)
