@@ -10,8 +10,6 @@ one's best loss.
 
 import argparse
 import json
-import shlex
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +23,7 @@ from finetune.recipe import Recipe, load_recipe
 from finetune.run import as_runnable, build_rows, build_trainer, mixture_options
 from genrec.dataset import Prepared
 from genrec.labels import hash_share
-from genrec.provenance import provenance
+from genrec.provenance import module_command, provenance
 from prompts.adapter import histories_of, layout_of
 from prompts.language_model import load_tokenizer
 
@@ -135,7 +133,7 @@ def main() -> None:
         "tokens_per_label_ratio": found["plain"]["tokens_per_label"] / found["packed"]["tokens_per_label"],
         "labels_per_second_ratio": found["packed"]["labels_per_second"] / found["plain"]["labels_per_second"],
     }
-    command = shlex.join(["python", "-m", "finetune.bench", *sys.argv[1:]])
+    command = module_command("finetune.bench")
     about = {"recipe": recipe.name, "seed": recipe.seed, "data": data.name, "minutes": args.minutes}
     text = json.dumps({"summary": summary, **about, **provenance(command), **found}, indent=1)
     (Path(args.out) / "packing.json").write_text(text + "\n")

@@ -4,6 +4,7 @@ import os
 import platform
 import shlex
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -26,6 +27,11 @@ def provenance(command: str | None = None) -> dict[str, Any]:
             **{name: found for name in PACKAGES if (found := _version(name)) is not None},
         },
     }
+
+
+def module_command(module: str, arguments: Sequence[str] | None = None) -> str:
+    """The command line of a module that is run by itself; this process's arguments by default."""
+    return shlex.join(["python", "-m", module, *(sys.argv[1:] if arguments is None else arguments)])
 
 
 def machine() -> str:

@@ -7,7 +7,6 @@ the harmless title does; with intervals by bootstrap over users.
 """
 
 import argparse
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from eval.results_file import trained, write_measurement
 from genrec.cli import complain
 from genrec.dataset import Prepared
 from genrec.errors import UserError
+from genrec.provenance import module_command
 from prompts.adapter import AdapterCard
 from serve.adapters import open_adapter
 from serve.engines import KINDS, open_engine
@@ -103,7 +103,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the draw and the bootstrap (%(default)s)")
     parser.add_argument("--out", type=Path, help="JSON file (injection.json beside the adapter)")
     chosen = parser.parse_args(arguments)
-    said = sys.argv[1:] if arguments is None else arguments
     try:
         data = chosen.data or Path("data") / AdapterCard.load(chosen.adapter).data["name"]
         result = attacked(chosen.adapter, Prepared.load(data), chosen)
@@ -111,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return complain(error)
     print(table(result))
     out = chosen.out or chosen.adapter.parent / "injection.json"
-    write_measurement(result, out, shlex.join(["python", "-m", "eval.injection", *said]))
+    write_measurement(result, out, module_command("eval.injection", arguments))
     print(f"\nwritten: {out}")
     return 0
 

@@ -7,7 +7,6 @@ float32, 0.1 in bfloat16, no order turned.
 """
 
 import argparse
-import shlex
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -32,6 +31,7 @@ from eval.results_file import trained, write_measurement
 from genrec.cli import complain
 from genrec.dataset import Prepared
 from genrec.errors import UserError
+from genrec.provenance import module_command
 from prompts.adapter import AdapterCard, histories_of
 from prompts.base_files import fingerprint
 from prompts.dtypes import DTYPES, runnable
@@ -41,7 +41,9 @@ from serve.served import served
 from serve.weights import merged_folder
 
 
-def measure(adapter: Path, folder: Path, n: int, seed: int) -> dict[str, Any]:
+def measure(
+    adapter: Path, folder: Path, n: int, seed: int, dtypes: Sequence[str] = tuple(DTYPES)
+) -> dict[str, Any]:
     """Everything but where, when and how it was run. folder: of the prepared data."""
     data = Prepared.load(folder)
     card = AdapterCard.load(adapter)
@@ -64,7 +66,7 @@ def measure(adapter: Path, folder: Path, n: int, seed: int) -> dict[str, Any]:
         "left_out": {} if vllm_installed() else {"vllm": "not installed; the process runs the torch engine"},
         "dtypes": {},
     }
-    for dtype in DTYPES:
+    for dtype in dtypes:
         if runnable(dtype) != dtype:
             result["left_out"][dtype] = "this processor does not compute in it"
             continue
@@ -157,18 +159,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("adapter", type=Path, help="an adapter's folder")
     parser.add_argument("--data", type=Path, help="the prepared folder (data/NAME, as the adapter says)")
     parser.add_argument("--prompts", type=int, default=200, help="of all tasks together (%(default)s)")
+    parser.add_argument(
+        "--dtype", choices=tuple(DTYPES), help="one number format only (all that it computes in)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the draw (%(default)s)")
     parser.add_argument("--out", type=Path, help="JSON file (parity.json beside the adapter)")
     chosen = parser.parse_args(arguments)
-    command = shlex.join(["python", "-m", "eval.parity", *(sys.argv[1:] if arguments is None else arguments)])
     try:
         data = chosen.data or Path("data") / AdapterCard.load(chosen.adapter).data["name"]
-        result = measure(chosen.adapter, data, chosen.prompts, chosen.seed)
+        dtypes = [chosen.dtype] if chosen.dtype else tuple(DTYPES)
+        result = measure(chosen.adapter, data, chosen.prompts, chosen.seed, dtypes)
     except UserError as error:
         return complain(error)
     print(table(result))
     out = chosen.out or chosen.adapter.parent / "parity.json"
-    write_measurement(result, out, command)
+    write_measurement(result, out, module_command("eval.parity", arguments))
     print(f"\nwritten: {out}")
     return 0 if all(found["kept"] for found in result["dtypes"].values()) else 1
 

@@ -5,7 +5,6 @@ items, but for items whose log-probabilities lie within TOLERANCE of one another
 """
 
 import argparse
-import shlex
 import sys
 import time
 from collections.abc import Collection, Sequence
@@ -19,6 +18,7 @@ from eval.results_file import trained, write_measurement
 from genrec.cli import complain
 from genrec.dataset import Prepared
 from genrec.errors import UserError
+from genrec.provenance import module_command
 from prompts.adapter import AdapterCard
 from prompts.layout import Question
 from prompts.trie import Trie
@@ -104,9 +104,7 @@ def main() -> int:
     except UserError as error:
         return complain(error)
     if chosen.out:
-        write_measurement(
-            found, chosen.out, shlex.join(["python", "-m", "eval.parity.catalog", *sys.argv[1:]])
-        )
+        write_measurement(found, chosen.out, module_command("eval.parity.catalog"))
     for line in found["wrong"]:
         print(line)
     equal, paths = found["users"] - len(found["wrong"]), found["paths_extended"]["mean"]

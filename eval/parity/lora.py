@@ -5,7 +5,6 @@ context that neither has read (cold), then the same one with other candidates (w
 """
 
 import argparse
-import shlex
 import sys
 import time
 from pathlib import Path
@@ -17,6 +16,7 @@ from tqdm import tqdm
 from eval.results_file import write_measurement
 from genrec.cli import complain
 from genrec.errors import UserError
+from genrec.provenance import module_command
 from prompts.adapter import AdapterCard
 from prompts.base_files import fingerprint, locate
 from prompts.dtypes import runnable
@@ -78,7 +78,7 @@ def main() -> int:
     except UserError as error:
         return complain(error)
     if chosen.out:
-        write_measurement(found, chosen.out, shlex.join(["python", "-m", "eval.parity.lora", *sys.argv[1:]]))
+        write_measurement(found, chosen.out, module_command("eval.parity.lora"))
     for kind, ratio in found["by_name_over_merged"].items():
         print(
             f"{kind}: by name {ratio['median']:.2f} of merged ({ratio['least']:.2f} to {ratio['most']:.2f})"
