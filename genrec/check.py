@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -46,12 +45,12 @@ def check(
     path: Path,
     mapping: Path | None = None,
     task_folders: Sequence[Path] = (),
-    pack_readers: Sequence[Callable[[str], Any]] = (),
+    check_pack: Callable[[str], None] | None = None,
 ) -> Report:
     """Read the files just as loading them does, but go on after a refusal, and look for what loading lets pass.
 
-    task_folders: where the reading's tasks are looked up; without any they are not. pack_readers: each reads a pack by
-    its name, or raises.
+    task_folders: where the reading's tasks are looked up; without any they are not. check_pack: raises for a name
+    that is no pack.
     """
     findings = Findings()
     try:
@@ -65,7 +64,7 @@ def check(
     for checked in (
         lambda: splits.whole(reading.split),
         lambda: task_folders and load_tasks(task_folders, reading.tasks, reading.labels),
-        lambda: [read_pack(reading.pack) for read_pack in pack_readers],
+        lambda: check_pack and check_pack(reading.pack),
     ):
         try:
             checked()
@@ -91,10 +90,12 @@ def _doubts(loaded: Loaded, findings: Findings) -> None:
     if "click" not in loaded.reading.tasks:
         names = events["event"].unique().to_pylist()
         has = ", ".join(names)
-        cure = "log what was shown too: without impressions there is no `no` to learn from"
-        if "impression" in names:
+        if "impression" not in names:
+            cure = "log what was shown too: without impressions there is no `no` to learn from"
+            findings.warn(f"No click task: the log has {has} only", cure=cure)
+        elif "click" not in names:
             cure = "log the clicks too, or map what you call them with `values: {event: {...: click}}`"
-        findings.warn(f"No click task: the log has {has} only", cure=cure)
+            findings.warn(f"No click task: the log has {has} only", cure=cure)
     for key, table in (("item_id", loaded.tables.items), ("user_id", loaded.tables.users)):
         known = events[key].combine_chunks().unique()
         cold = table[key].filter(pc.invert(pc.is_in(table[key], value_set=known)))

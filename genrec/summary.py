@@ -13,8 +13,8 @@ from genrec.tasks import SPLITS
 COLUMNS = (*SPLITS, "censored")
 EMPTY = {
     "train": "nothing to learn from",
-    "valid": "its probabilities will not be calibrated",
-    "test": "it cannot be measured",
+    "valid": "nothing to calibrate or choose by",
+    "test": "nothing to measure",
 }
 
 
@@ -79,7 +79,7 @@ def _examples(data: Prepared) -> list[str]:
     return table + [
         f"warning: no {split} examples of {', '.join(empty)}: {why}"
         for split, why in EMPTY.items()
-        if (empty := [name for name in cells if not _parts(data.examples, name)[COLUMNS.index(split)].size])
+        if (empty := [name for name, row in cells.items() if row[COLUMNS.index(split)] == "0"])
     ]
 
 

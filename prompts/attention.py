@@ -14,7 +14,7 @@ from genrec.errors import UserError
 
 NAME = "shared_context"  # the attn_implementation under which transformers models find it
 FLEX = "shared_context_flex"  # the same by FlexAttention's kernel (CUDA)
-CHUNK = {"cpu": 256, "cuda": 1_024}  # query rows at a time
+CHUNK, CHUNK_ON_CUDA = 256, 1_024  # query rows at a time
 
 
 def visible(segment: torch.Tensor, fork: torch.Tensor) -> torch.Tensor:
@@ -65,7 +65,8 @@ def plan(
 
     past: trunk tokens whose keys and values are cached; rows of the trunk continue it, forks count from its start.
     """
-    chunks, start, at_most = [], 0, CHUNK[device.type if device else "cpu"]
+    chunks, start = [], 0
+    at_most = CHUNK_ON_CUDA if device is not None and device.type == "cuda" else CHUNK
     while start < len(segment):
         stop = _chunk_end(segment, start, at_most)
         in_trunk = segment[start] == 0

@@ -26,7 +26,8 @@ from serve.context_cache import Context, ContextCache
 from serve.engine import Request, check_length
 from serve.weights import adapted
 
-PASS_TOKENS = {"cpu": 2_048, "cuda": 8_192}  # of branches a pass: longer ones gain nothing (docs/gpu.md)
+# Of branches a pass. On a CPU longer ones gain nothing; on CUDA see docs/gpu.md.
+PASS_TOKENS, PASS_TOKENS_ON_CUDA = 2_048, 8_192
 CACHE_TOKENS = 16_384  # of contexts kept: 23 KB each for SmolLM2-135M in bfloat16
 HEAD_ROWS = 256  # hidden states a time where the whole vocabulary is wanted
 
@@ -129,14 +130,14 @@ class TorchEngine:
         for context, _ in asked:
             self.check_length(max(len(context), 1))
         hidden = torch.empty(len(prompts), self._head.shape[1], device=self._head.device)
-        device = self._head.device.type
+        at_most = PASS_TOKENS_ON_CUDA if self._head.is_cuda else PASS_TOKENS
         ends = np.cumsum([len(questions) for _, questions in asked])
         for trunk, members in trunks([context for context, _ in asked]):
             numbers = [n for m in members for n in range(ends[m] - len(asked[m][1]), ends[m])]
             ids = np.asarray(trunk, dtype=np.int64)
             layers = self._context(ids).layers
             past = layers[0][0].shape[2] if layers else 0
-            for p in passes(branches(ids, [prompts[n] for n in numbers]), PASS_TOKENS[device]):
+            for p in passes(branches(ids, [prompts[n] for n in numbers]), at_most):
                 states = self._forward(
                     p.input_ids, p.position_ids, p.segment, p.fork, DynamicCache(layers), past
                 )

@@ -28,7 +28,7 @@ def test_loss_and_gradients_are_those_of_the_dense_mask(
 ) -> None:
     """Rows of many lengths, so that the kernel's compiled for no one of them."""
     found = []
-    base = str(save_tiny_model(tmp_path / "base", head_dim=16))
+    base = str(save_tiny_model(tmp_path / "base"))
     for kind in (attention, "sdpa"):
         recipe = replace(SMALL, base=base, attention=kind, paraphrase_share=0.5)
         trainer, mixture, _ = trainer_of(shop, recipe, tmp_path / kind)
@@ -56,13 +56,17 @@ def test_the_engine_says_on_a_gpu_what_it_says_on_the_cpu(tmp_path: Path) -> Non
 
 
 def test_four_bit_weights_learn(shop: Prepared, tmp_path: Path) -> None:
-    """QLoRA lowers the validation loss, and the adapter names its base and opens without quantization."""
-    base = str(save_tiny_model(tmp_path / "base", "qwen3", head_dim=16, spread=0.2))
+    """QLoRA lowers the validation loss over a base in 4 bits; its adapter opens over the whole one."""
+    base = str(save_tiny_model(tmp_path / "base", "qwen3", spread=0.2))
     recipe = replace(
         SMALL, base=base, dtype="bfloat16", quantization="4bit", attention="auto", gradient_checkpointing=True,
         steps=30, evaluate_every=1, learning_rate=5e-3,
     )  # fmt: skip
+    trainer, _, _ = trainer_of(shop, recipe, tmp_path / "seen")
+    assert "Linear4bit" in {type(module).__name__ for module in trainer.model.modules()}
     folder = train(shop, recipe, tmp_path / "run")
     curve = [p["eval_loss"] for p in AdapterCard.load(folder).training["log"] if "eval_loss" in p]
     assert curve[-1] < curve[0] - 0.05
-    assert load(base, "bfloat16", folder).score([Request(CONTEXT, QUESTIONS)])
+    asked = [Request(CONTEXT, QUESTIONS)]
+    adapted, whole = (load(base, "bfloat16", of).score(asked)[0] for of in (folder, None))
+    assert max(np.abs(a - b).max() for a, b in zip(adapted, whole, strict=True)) > 0.01

@@ -83,7 +83,7 @@ def test_the_summary_warns_of_splits_that_are_empty() -> None:
     assert "examples of click" not in summary.summary(data, [])
     kept = data.examples[(data.examples.split != "valid") | (data.examples.task == "next")]
     told = summary.summary(replace(data, examples=kept), [])
-    assert "warning: no valid examples of click, convert, return: its probabilities will not be" in told
+    assert "warning: no valid examples of click, convert, return: nothing to calibrate" in told
 
 
 def test_the_summary_says_when_a_catalog_is_larger_than_what_is_tracked(

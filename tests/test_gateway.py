@@ -236,10 +236,12 @@ def test_an_explanation_is_what_leaving_the_line_out_changes(client: httpx2.Clie
     [
         ("/v1/predict", {"user": "0", "itemz": []}, "itemz"),
         ("/v1/predict", {"user": "0", "tasks": ["happiness"]}, "no task 'happiness'"),
+        ("/v1/predict", {"user": "0", "tasks": []}, "tasks"),
         ("/v1/predict", {"user": "0", "history": []}, "exclude each other"),
         ("/v1/predict", {"user": 3}, "user"),
         ("/v1/recommend", {"user": "0", "k": 0}, "k"),
         ("/v1/recommend", {"user": "0", "weights": {"joy": 1}}, "no task 'joy'"),
+        ("/v1/recommend", {"user": "0", "columns": {"title": 1}}, "no number column 'title'"),
         ("/v1/rerank", {"query": "0", "documents": [{"title": "x"}]}, "no text"),
         ("/v1/explain", {"user": "0", "item": "1", "task": "return"}, "no task 'return'"),
         (

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from small_shop import shop
 
 from eval import results_file
@@ -19,6 +20,7 @@ from eval.store import Store, by_users
 from genrec.chain import CTCVR
 from genrec.dataset import Prepared
 from genrec.errors import UserError
+from genrec.provenance import machine
 from genrec.tasks import Task
 
 RESULTS = Path(results_file.__file__).parent / "results"
@@ -319,8 +321,14 @@ class TestResultsFile:
         assert results_file.read_result(path) == written
         assert results_file.read_results(tmp_path) == [written]
         assert written["command"] == "genrec eval --seed 0"
-        assert written["machine"].endswith("cores")
+        assert " cores" in written["machine"]
         assert {"python", "numpy"} <= set(written["versions"])
+
+    def test_names_the_gpu_where_one_computed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """No GPU is here, so what torch says of one stands in."""
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "NVIDIA L4")
+        assert machine().endswith(" cores, NVIDIA L4")
 
     def test_an_undefined_number_is_null(self, tmp_path: Path) -> None:
         result = self.result()

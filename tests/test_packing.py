@@ -76,7 +76,7 @@ def test_chunked_attention_is_dense_attention_under_the_mask(asked: list[list[in
     packed = pack(asked)
     query, key, value = inputs(len(packed))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(attention, "CHUNK", {"cpu": rows})
+        patch.setattr(attention, "CHUNK", rows)
         chunks = plan(packed.segment, packed.fork)
     wanted = dense(query, key, value, mask(packed))
     torch.testing.assert_close(attend(query, key, value, chunks, 8**-0.5), wanted, atol=1e-5, rtol=1e-5)
@@ -92,7 +92,7 @@ def test_attention_behind_cached_trunk_tokens(asked: list[list[int]], rows: int,
         return
     query, key, value = inputs(len(packed))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(attention, "CHUNK", {"cpu": rows})
+        patch.setattr(attention, "CHUNK", rows)
         chunks = plan(packed.segment[past:], packed.fork[past:], past)
     wanted = dense(query, key, value, mask(packed))[:, past:]
     found = attend(query[:, :, past:], key, value, chunks, 8**-0.5)
@@ -133,6 +133,14 @@ def test_flex_attention_is_dense_attention_under_the_mask(asked: list[list[int]]
     module = torch.nn.Module().eval()
     with torch.compiler.set_stance("force_eager"):
         out, _ = attention.flex_shared_context_attention(
-            module, query.float(), key, value, None, 8**-0.5, blocks=attention.block_mask(segment, fork)
+            module,
+            query.float(),
+            key.float(),
+            value,
+            None,
+            8**-0.5,
+            blocks=attention.block_mask(segment, fork),
         )
-    torch.testing.assert_close(out, dense(query.float().double(), key, value, visible(segment, fork)))
+    torch.testing.assert_close(
+        out, dense(query.float().double(), key.float().double(), value, visible(segment, fork))
+    )

@@ -167,7 +167,7 @@ def test_targets_move_from_what_is_stated_to_the_answers(shop: Prepared, base: P
     }
     assert all(0 < share < 1 for share in of_task["click"])
     assert (of_task["next"] >= 0).all()
-    batch = trainer.data_collator([row])
+    batch: Any = trainer._prepare_inputs(trainer.data_collator([row]))
     whole, half = (
         trainer.task_sums(trainer.model, batch, 1.0)[0],
         trainer.task_sums(trainer.model, batch, 0.5)[0],
@@ -264,7 +264,7 @@ def test_gpu_recipes_take_a_step_with_a_tiny_model_of_their_architecture(
     shop: Prepared, tmp_path: Path, name: str, architecture: str
 ) -> None:
     """On a GPU with the FlexAttention kernel and the recipe's own 4-bit weights; elsewhere without them."""
-    changes: dict[str, Any] = {"base": str(save_tiny_model(tmp_path / "base", architecture, head_dim=16))}
+    changes: dict[str, Any] = {"base": str(save_tiny_model(tmp_path / "base", architecture))}
     if not torch.cuda.is_available():
         changes["quantization"] = "none"
     recipe = load_recipe(name, changes)

@@ -22,7 +22,7 @@ ARCHITECTURES = ("llama", "qwen3")
 
 
 def tiny_config(
-    architecture: str, vocabulary: int, head_dim: int = 8, spread: float = 0.02
+    architecture: str, vocabulary: int, head_dim: int = 16, spread: float = 0.02
 ) -> PretrainedConfig:
     return AutoConfig.for_model(
         architecture,
@@ -40,7 +40,7 @@ def tiny_config(
 
 
 def save_tiny_model(
-    folder: Path, architecture: str = "llama", head_dim: int = 8, spread: float = 0.02
+    folder: Path, architecture: str = "llama", head_dim: int = 16, spread: float = 0.02
 ) -> Path:
     """Random weights with the built-in model's tokenizer; the same on every call. spread: of the weights; 0.02 answers
     all questions nearly alike, 0.2 some nats apart."""

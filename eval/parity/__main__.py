@@ -167,6 +167,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     try:
         data = chosen.data or Path("data") / AdapterCard.load(chosen.adapter).data["name"]
+        if chosen.dtype and runnable(chosen.dtype) != chosen.dtype:
+            what = f"This processor does not compute in {chosen.dtype}"
+            raise UserError(what, where="--dtype", cure="leave it out, or choose float32")
         dtypes = [chosen.dtype] if chosen.dtype else tuple(DTYPES)
         result = measure(chosen.adapter, data, chosen.prompts, chosen.seed, dtypes)
     except UserError as error:

@@ -1,7 +1,6 @@
 """`genrec data`: from a source, or files of your own, to tables that everything else reads."""
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ if TYPE_CHECKING:  # --help loads nothing heavy
     from genrec.reading import Reading
 
 TASKS = "genrec.tasks"  # entry points that name a folder of task files: where a reading's tasks are looked up
-PACKS = "genrec.packs"  # entry points that read a pack by its name, or raise
+PACKS = "genrec.packs"  # the entry point `genrec` there reads a pack by its name
 
 
 def _check_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +31,7 @@ def add_mapping(parser: argparse.ArgumentParser) -> None:
 def _check(args: argparse.Namespace) -> int:
     from genrec.check import check
 
-    report = check(args.path, args.mapping, task_folders(), pack_readers())
+    report = check(args.path, args.mapping, task_folders(), check_pack)
     print(report)
     return report.exit_code
 
@@ -94,8 +93,7 @@ def _prepare(args: argparse.Namespace) -> int:
     loaded = load_source(args.source, args.path, **_options(args))
     loaded = loaded._replace(reading=_split(args, loaded.reading))
     tasks = load_tasks(task_folders(), loaded.reading.tasks, loaded.reading.labels, own=args.tasks)
-    for read_pack in pack_readers():
-        read_pack(loaded.reading.pack)
+    check_pack(loaded.reading.pack)
     data = prepare(loaded, tasks)
     out = args.out or Path("data") / data.name
     replaced = " in the place of what was there" if out.exists() else ""
@@ -141,11 +139,12 @@ def task_folders() -> list[Path]:
     return [Path(point.load()) for point in points]
 
 
-def pack_readers() -> list[Callable[[str], Any]]:
-    """Of what installed packages bring; a pack is theirs that write prompts."""
+def check_pack(name: str) -> None:
+    """Raises UserError for a pack that is not there or is not whole. Packs are of the room that writes prompts."""
     from importlib.metadata import entry_points
 
-    return [point.load() for point in entry_points(group=PACKS)]
+    for point in entry_points(group=PACKS, name="genrec"):
+        point.load()(name)
 
 
 PREPARE = Command(

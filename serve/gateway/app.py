@@ -146,9 +146,8 @@ def application(gateway: Gateway, keys: Keys, runs: Path) -> FastAPI:
     async def swap(body: schemas.SwapBody) -> dict[str, str]:
         try:
             merged = await anyio.to_thread.run_sync(successor, body.adapter, runs, gateway.merged.card)
-        except (
-            UserError
-        ) as error:  # which says where on the disk; a client wants to know where in the request
+        except UserError as error:
+            # It says where on the disk; a client wants to know where in the request.
             raise UserError(error.what, where="adapter", cure=error.cure) from error
         before = await gateway.swap(merged)
         return {"serving": str(merged.folder), "before": str(before)}

@@ -74,7 +74,7 @@ def _keys(args: argparse.Namespace) -> int:
         )
     if args.action == "list":
         for key in listed(path):
-            print(f"{key.name:<24}{', '.join(key.scopes)}")
+            print(f"{key.name:<23} {', '.join(key.scopes)}")
     elif args.action == "revoke":
         revoke(path, name)
         print(f"revoked {name}; a server that runs knows the key until it starts anew")

@@ -57,7 +57,7 @@ def revoke(path: Path, name: str) -> None:
     """Take a key out of the file. Raises UserError for a name that is not there."""
     keys = listed(path)
     if name not in (names := [key.name for key in keys]):
-        cure = f"name one of: {', '.join(names) or 'there is none'}"
+        cure = f"name one of: {', '.join(names)}" if names else "there is none to revoke"
         raise UserError(f"There is no key called {name!r}", where=str(path), cure=cure)
     _write(path, [key for key in keys if key.name != name])
 

@@ -24,7 +24,7 @@ from serve.child.remote import RemoteEngine
 from serve.engines import both_builds_refused
 from serve.gateway.app import application
 from serve.gateway.gateway import Gateway
-from serve.gateway.keys import SCOPES, Keys, add
+from serve.gateway.keys import SCOPES, Keys, add, listed
 from serve.gateway.limits import Limits
 from serve.gateway.supervisor import Supervisor
 from serve.merged import Merged
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     kind = engine_kind(args.engine)
     unless_taken(args.host, args.port)
     keys = Path(args.keys)
-    if not keys.exists():
+    if not listed(keys):
         secret = add(keys, "first", SCOPES)
         print(f"API key, shown once: {secret}\n", flush=True)
     print(f"{adapter} on {data}; engine: {kind}; http://{args.host}:{args.port}", flush=True)
