@@ -54,22 +54,26 @@ def check(
     """
     findings = Findings()
     try:
-        loaded = read(find_mapping(path, mapping), findings)
+        told_by = find_mapping(path, mapping)
+        loaded = read(told_by, findings)
     except UserError as error:
         findings.refuse_error(error)
         return Report(None, findings)
     if loaded is None:
         return Report(None, findings)
     reading = loaded.reading
-    for checked in (
-        lambda: splits.whole(reading.split),
-        lambda: task_folders and load_tasks(task_folders, reading.tasks, reading.labels),
-        lambda: check_pack and check_pack(reading.pack),
+    for field, checked in (
+        ("split", lambda: splits.whole(reading.split)),
+        (
+            "tasks and labels",
+            lambda: task_folders and load_tasks(task_folders, reading.tasks, reading.labels),
+        ),
+        ("pack", lambda: check_pack and check_pack(reading.pack)),
     ):
         try:
             checked()
         except UserError as error:
-            findings.refuse_error(error)
+            findings.refuse(error.what, f"{told_by.where}, {field}", error.cure)
     if not findings.refused:
         _doubts(loaded, findings)
     return Report(loaded, findings)

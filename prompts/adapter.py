@@ -63,9 +63,12 @@ class AdapterCard:
     @classmethod
     def load(cls, folder: Path) -> "AdapterCard":
         if not (folder / CARD).exists():
-            raise UserError(
-                f"Not an adapter: no {CARD}", where=str(folder), cure="run `genrec train`, or name its folder"
-            )
+            cure = "run `genrec train`, or name its folder"
+            if (folder / "adapter" / CARD).exists():
+                cure = f"name {folder / 'adapter'}"
+            elif (folder / "run.json").exists() or (folder.parent / "run.json").exists():
+                cure = "its training is not finished: give the same `genrec train` command again"
+            raise UserError(f"Not an adapter: no {CARD}", where=str(folder), cure=cure)
         raw = read_stored(
             folder / CARD, FIELDS, "train it again, or copy it again from where it is whole", FORMAT
         )

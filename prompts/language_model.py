@@ -1,6 +1,5 @@
 """A base model and its tokenizer, loaded by name (prompts.base_files)."""
 
-import logging
 from typing import Any
 
 from huggingface_hub.errors import StrictDataclassError
@@ -13,8 +12,6 @@ from prompts.base_files import cure, locate, revision
 from prompts.dtypes import DTYPES
 
 disable_progress_bar()  # of a load that takes a second
-# It warns of missing kernels for quantized weights, also where none are quantized.
-logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 
 def load_tokenizer(name: str) -> Any:

@@ -39,12 +39,14 @@ def open_served(args: argparse.Namespace) -> tuple["Path", "Served"]:
     from serve.served import chosen_adapter
 
     folder = chosen_adapter(args.adapter)
-    data = Path(args.data or f"data/{AdapterCard.load(folder).data['name']}")
+    trained_on = AdapterCard.load(folder).data["name"]
+    data = Path(args.data or f"data/{trained_on}")
     served = open_adapter(folder, Prepared.load(data), engine=args.engine)
     user = vars(args).get("user")
     lines = f"; user {user}: {served.point(user)} lines of history" if user else ""
     about = sys.stderr if vars(args).get("json") else sys.stdout
-    print(f"{folder} on {data}, {served.engine.name}{lines}", file=about)
+    other = "" if served.data.name == trained_on else f" (trained on {trained_on}: not calibrated here)"
+    print(f"{folder} on {data}{other}, {served.engine.name}{lines}", file=about)
     return folder, served
 
 
@@ -227,7 +229,10 @@ def _ask(args: argparse.Namespace) -> int:
     served = _open(args)
     task = _asked_task(served, bool(args.item))
     if args.item:
-        row = served.row(args.user, _items(served, f"{args.item}|")[0])
+        (item,) = _items(served, f"{args.item}|")
+        if item not in served.layout.items:
+            print(f"{item!r} is no item of {served.data.name}: asked about as a new one")
+        row = served.row(args.user, item)
     else:
         row = served.user_row(args.user, task)
     p = float(served.predictor.predict([row], [task], query=args.question)[task][0])

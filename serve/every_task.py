@@ -43,7 +43,8 @@ def every_task(
     alone = {
         task: predict([served.user_row(user_id, task)], [task], query)[task][0].tolist() for task in of_user
     }
-    sure = {task for task, line in served.card.calibration.items() if not line.get("note")}
+    used, told = served.predictor.calibrations, served.card.calibration
+    sure = {task for task in used if not told.get(task, {}).get("note")}
     sure |= {CTCVR} if set(CHAIN) <= sure else set()
     calibrated = [] if query is not None else sorted(sure & {*found, *alone})
     return EveryTask(found, alone, calibrated)

@@ -1,9 +1,11 @@
 """An adapter on the data set that it serves: everything that answers a request, loaded once. Knows no model library."""
 
-from collections.abc import Callable, Collection, Sequence
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -181,7 +183,8 @@ def served(
     """Everything but the model: the engine runs it, wherever it is. folder: the adapter's, for messages.
 
     regime: whose statistics the history lines say; the adapter's own if "". Raises UserError where the prompts are no
-    longer those of the training.
+    longer those of the training, or the data set derives a task's labels by another rule. On a data set of another name
+    nothing is calibrated.
     """
     layout = layout_of(data, tokenizer, card.pack, card.task_objects())
     if (now := prompts_hash(layout)) != card.data["prompts"]:
@@ -190,9 +193,22 @@ def served(
             where=str(folder),
             cure="train it again, or bring back the pack and tasks it was trained with",
         )
+    for name, task in layout.tasks.items():
+        if name in data.tasks and plain(data.tasks[name].label) != plain(task.label):
+            raise UserError(
+                f"{data.name} was prepared with another label rule of {name} than the adapter was trained with",
+                where=str(folder),
+                cure="train it again on this data set, or prepare that with the labels it was trained with",
+            )
     histories = histories_of(data, layout, card.history["tokens"], regime or card.regime)
-    predictor = Predictor(layout, histories, engine, card.calibrations())
+    calibrations = card.calibrations() if data.name == card.data["name"] else {}
+    predictor = Predictor(layout, histories, engine, calibrations)
     return Served(card, data, layout, histories, engine, predictor, Catalog(layout))
+
+
+def plain(rule: Mapping[str, Any]) -> str:
+    """A label rule as text, alike for one that was read from YAML and from JSON."""
+    return json.dumps(dict(rule), sort_keys=True, default=str)
 
 
 def chosen_adapter(named: str | None, runs: str = "runs") -> Path:

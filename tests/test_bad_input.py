@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from scipy.special import logit
 from training_fixtures import save_tiny_model, tiny_shop
 
 from finetune.recipe import Recipe
@@ -13,6 +14,7 @@ from finetune.run import train
 from genrec.cli import main
 from genrec.dataset import FORMAT, Prepared, prepare
 from genrec.reading import Loaded
+from prompts.adapter import AdapterCard
 
 RECIPE = """
 dtype: float32
@@ -204,6 +206,50 @@ def test_a_damaged_run_is_not_continued_and_can_be_started_anew(
 )  # fmt: skip
 def test_what_is_not_there_is_refused(place: Path, capsys: Capture, command: list[str], message: str) -> None:
     assert message in refused(capsys, *command)
+
+
+def test_labels_of_another_rule_than_those_trained_on_are_refused(place: Path, capsys: Capture) -> None:
+    data = Prepared.load(place / "data" / "shop")
+    back = data.tasks["return"]
+    other = {**data.tasks, "return": replace(back, label={**back.label, "horizon": "9d"})}
+    replace(data, tasks=other).save(place / "data" / "changed")
+    told = refused(capsys, "predict", "--user", "1", "--adapter", ADAPTER, "--data", "data/changed")
+    assert "prepared with another label rule of return" in told
+
+
+def test_on_a_data_set_of_another_name_nothing_is_calibrated(place: Path, capsys: Capture) -> None:
+    card = AdapterCard.load(place / ADAPTER)
+    replace(card, calibration={"return": {"slope": 1.0, "intercept": 3.0}}).save(place / ADAPTER)
+    shifted, plain = (said(capsys, place, name) for name in ("shop", "other"))
+    assert "not calibrated: return" not in shifted
+    assert "(trained on shop: not calibrated here)" in plain
+    assert "not calibrated: return" in plain
+    odds = [logit(float(told.partition("return: ")[2].split()[0])) for told in (shifted, plain)]
+    assert odds[0] - odds[1] == pytest.approx(3.0, abs=0.1)  # of three digits
+
+
+def said(capsys: Capture, place: Path, name: str) -> str:
+    """What predict says of a new user, on the shop under that name."""
+    data = Prepared.load(place / "data" / "shop")
+    replace(data, reading=replace(data.reading, name=name)).save(place / "data" / name)
+    capsys.readouterr()
+    assert main(["predict", "--user", "new", "--adapter", ADAPTER, "--data", f"data/{name}"]) == 0
+    return capsys.readouterr().out
+
+
+def test_a_folder_that_is_no_adapter_is_told_from_one_that_holds_it(place: Path, capsys: Capture) -> None:
+    run = Path(ADAPTER).parent
+    assert f"name {ADAPTER}" in refused(capsys, "predict", "--user", "1", "--adapter", str(run))
+    (place / ADAPTER / "genrec.json").unlink()
+    for folder in (str(run), ADAPTER):
+        assert "not finished" in refused(capsys, "predict", "--user", "1", "--adapter", folder)
+
+
+def test_an_item_that_nobody_knows_is_asked_about_as_a_new_one(place: Path, capsys: Capture) -> None:
+    known = Prepared.load(place / "data" / "shop").tables.items["item_id"][0].as_py()
+    for item, said in ((known, False), ("No such thing", True)):
+        assert main(["ask", "--user", "1", "--item", item, "Good?", "--adapter", ADAPTER]) == 0
+        assert ("is no item of shop: asked about as a new one" in capsys.readouterr().out) is said
 
 
 def test_a_search_may_stop_early_and_says_so(place: Path, capsys: Capture) -> None:

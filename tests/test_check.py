@@ -95,11 +95,18 @@ def test_a_pack_that_is_not_there_is_refused_before_anything_is_written(
         "pack: goods\nevents: {path: events.csv}\nitems: {path: items.csv}\n"
     )
     assert run(str(folder)) == 2
-    assert "No pack 'goods'" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "No pack 'goods'" in told
+    assert f"where: {folder / 'mapping.yaml'}, pack" in told
     preparing = ["prepare", "files", str(folder), "--out", str(folder / "out")]
     with pytest.raises(UserError, match="No pack 'goods'"):
         command.run(fill(Parser(prog="genrec data"), command).parse_args(preparing))
     assert not (folder / "out").exists()
+
+
+def test_a_file_of_another_delimiter_is_told_by_it(folder: Path) -> None:
+    (folder / "items.csv").write_text(ITEMS.replace(",", ";"))
+    assert "cure:  say `delimiter: ';'` for this table in the mapping" in str(check(folder))
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ CHECK = Command(
 
 def _prepare_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "source", metavar="SOURCE", help="movielens-100k, cdnow, simulator, files, ... (see below)"
+        "source", metavar="SOURCE", help="movielens-100k, cdnow, simulator, files, ... (listed above)"
     )
     parser.add_argument(
         "path", metavar="PATH", type=Path, nargs="?", help="where the source's files are, if it needs any"

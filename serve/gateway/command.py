@@ -1,6 +1,7 @@
 """`genrec serve` and `genrec keys`."""
 
 import argparse
+import sys
 
 from genrec.command import Command
 from genrec.errors import UserError
@@ -80,6 +81,7 @@ def _keys(args: argparse.Namespace) -> int:
         print(f"revoked {name}; a server that runs knows the key until it starts anew")
     else:
         print(add(path, name, tuple(scope.strip() for scope in args.scopes.split(","))))
+        print("a server that runs does not know it until it starts anew", file=sys.stderr)
     return 0
 
 

@@ -47,7 +47,9 @@ def read_sheet(path: Path, delimiter: str = "") -> Sheet:
     suffix = "".join(path.suffixes[-2:]) if path.suffix == ".gz" else path.suffix
     if not path.is_file():
         raise UserError(
-            "No such file", where=str(path), cure="check the path; it is relative to the data's folder"
+            "No such file",
+            where=str(path),
+            cure="check the path; a mapping's are relative to the data's folder",
         )
     try:
         if suffix in (".csv", ".tsv", ".csv.gz", ".tsv.gz"):
@@ -71,6 +73,12 @@ def _read_csv(path: Path, delimiter: str) -> Sheet:
         raise UserError("The file is empty", where=str(path), cure="give it a header line and rows")
     if any(_surrogate(name) for name in header):
         raise UserError("Not UTF-8: the header", where=f"{path}, line 1", cure=_TO_UTF8)
+    if len(header) == 1 and (other := next((mark for mark in ";\t|," if mark in header[0]), None)):
+        raise UserError(
+            f"The file has one column, called {header[0]!r}",
+            where=f"{path}, line 1",
+            cure=f"say `delimiter: {other!r}` for this table in the mapping",
+        )
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
         raise UserError(
