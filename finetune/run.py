@@ -70,7 +70,10 @@ def train(data: Prepared, recipe: Recipe, out: Path, resume: bool = True) -> Pat
         f"{len(rows.train):,} windows, {steps:,} steps of {recipe.rows_per_step}; device {trainer.args.device}"
     )
     trainer.train(resume_from_checkpoint=str(newest) if newest else None)
-    trainer.evaluate()
+    if not any(
+        "eval_loss" in h and h["step"] == trainer.state.global_step for h in trainer.state.log_history
+    ):
+        trainer.evaluate()  # the Trainer's last step is evaluated by itself, a finished run that is resumed is not
     facts = {
         **probed,
         "steps": steps,

@@ -208,6 +208,7 @@ def test_a_run_learns_and_exports_an_adapter_that_describes_itself(
     log = AdapterCard.load(folder).training["log"]
     losses = [entry["eval_loss"] for entry in log if "eval_loss" in entry]
     assert losses[-1] < losses[0]
+    assert [entry["step"] for entry in log if "eval_loss" in entry] == [*range(1, 13)]  # each once
     names = sorted(p.name for p in folder.iterdir())
     assert names == ["README.md", "adapter_config.json", "adapter_model.safetensors", "genrec.json"]
     card = AdapterCard.load(folder)
