@@ -29,7 +29,7 @@ def markdown(results: Sequence[Result], title: str = "Results") -> str:
         if lines := _paired(group):
             parts.append("\n".join(lines) + "\n")
     if seed := seed_figures(results):
-        parts.append("## The seed's four figures\n\n" + _seed(seed) + "\n")
+        parts.append("## Accuracy and squared error of CTR and CVR\n\n" + _seed(seed) + "\n")
     parts.append(f"{FOOT}\n")
     parts += [f"    {origin.command}\n" for origin in origins(results)]
     return "\n".join(parts)
@@ -86,7 +86,7 @@ def _pair(pair: Mapping[str, Any]) -> str:
 def _seed(rows: Sequence[dict[str, object]]) -> str:
     out = [
         "| model | data | CTR accuracy | CTR MSE | CVR accuracy | CVR MSE |", "|---|---|---:|---:|---:|---:|",
-        "| the seed's own, on data that it does not name | | "
+        "| the seed article's, on data that it does not name | | "
         + " | ".join(f"{value:.4f}" for task in SEED for value in SEED[task]) + " |",
     ]  # fmt: skip
     for row in rows:
