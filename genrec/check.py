@@ -16,6 +16,10 @@ from genrec.sources.files.mapping import find_mapping
 from genrec.tasks import load_tasks
 
 _SHIPPED = ("impression", "click", "convert", "visit")
+_CLICKS_NEED = {
+    "impression": "log what was shown too: without impressions there is no `no` to learn from",
+    "click": "log the clicks too, or map what you call them with `values: {event: {...: click}}`",
+}
 
 
 @dataclass(frozen=True)
@@ -93,13 +97,8 @@ def _doubts(loaded: Loaded, findings: Findings) -> None:
     _without(events, "convert", "click", findings)
     if "click" not in loaded.reading.tasks:
         names = events["event"].unique().to_pylist()
-        has = ", ".join(names)
-        if "impression" not in names:
-            cure = "log what was shown too: without impressions there is no `no` to learn from"
-            findings.warn(f"No click task: the log has {has} only", cure=cure)
-        elif "click" not in names:
-            cure = "log the clicks too, or map what you call them with `values: {event: {...: click}}`"
-            findings.warn(f"No click task: the log has {has} only", cure=cure)
+        if lacks := next((name for name in _CLICKS_NEED if name not in names), None):
+            findings.warn(f"No click task: the log has {', '.join(names)} only", cure=_CLICKS_NEED[lacks])
     for key, table in (("item_id", loaded.tables.items), ("user_id", loaded.tables.users)):
         known = events[key].combine_chunks().unique()
         cold = table[key].filter(pc.invert(pc.is_in(table[key], value_set=known)))

@@ -29,8 +29,12 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def data(*arguments: str) -> int:
+    return command.run(fill(Parser(prog="genrec data"), command).parse_args(arguments)) or 0
+
+
 def run(*arguments: str) -> int:
-    return command.run(fill(Parser(prog="genrec data"), command).parse_args(["check", *arguments])) or 0
+    return data("check", *arguments)
 
 
 def test_the_report_of_files_that_can_be_used(folder: Path) -> None:
@@ -98,9 +102,8 @@ def test_a_pack_that_is_not_there_is_refused_before_anything_is_written(
     told = capsys.readouterr().out
     assert "No pack 'goods'" in told
     assert f"where: {folder / 'mapping.yaml'}, pack" in told
-    preparing = ["prepare", "files", str(folder), "--out", str(folder / "out")]
     with pytest.raises(UserError, match="No pack 'goods'"):
-        command.run(fill(Parser(prog="genrec data"), command).parse_args(preparing))
+        data("prepare", "files", str(folder), "--out", str(folder / "out"))
     assert not (folder / "out").exists()
 
 
@@ -118,9 +121,8 @@ def test_what_a_log_lacks_for_a_click_task_is_named(folder: Path, event: str, cu
 
 
 def test_what_is_replaced_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    preparing = ["prepare", "files", str(folder), "--out", str(folder / "out")]
     for said in ("out\n", "out in the place of what was there\n"):
-        command.run(fill(Parser(prog="genrec data"), command).parse_args(preparing))
+        data("prepare", "files", str(folder), "--out", str(folder / "out"))
         assert capsys.readouterr().out.endswith(said)
 
 

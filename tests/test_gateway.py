@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 import numpy as np
 import pytest
-from gateway_fixtures import Server, place_with_an_adapter, running
+from gateway_fixtures import Server, running
 
 from genrec.command import Parser, fill
 from genrec.dataset import Prepared
@@ -25,11 +25,6 @@ from serve.served import Served, newest_adapter
 POSTED = ("/v1/predict", "/v1/recommend", "/v1/rerank", "/v2/rerank", "/v1/explain", "/v1/chat/completions",
           "/v1/completions", "/v1/embeddings", "/admin/swap", "/no/such/route")  # fmt: skip
 ROUTES = [("GET", "/v1/models"), ("GET", "/openapi.json"), *(("POST", path) for path in POSTED)]
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return place_with_an_adapter(tmp_path_factory.mktemp("work"))
 
 
 @pytest.fixture(scope="module")

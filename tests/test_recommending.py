@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from gateway_fixtures import Server, place_with_an_adapter, running
+from gateway_fixtures import Server, running
 from safetensors.torch import load_file, save_file
 from scipy.special import logit
 from training_fixtures import tiny_config
@@ -24,11 +24,6 @@ from serve.served import Served, newest_adapter, served
 from serve.torch_engine import TorchEngine, load
 
 UNSCORED = {"weights": {"click": 0}, "retrieve": "embedding"}  # listed as they were retrieved
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return place_with_an_adapter(tmp_path_factory.mktemp("work"))
 
 
 @pytest.fixture(scope="module")

@@ -41,9 +41,7 @@ from serve.served import served
 from serve.weights import merged_folder
 
 
-def measure(
-    adapter: Path, folder: Path, n: int, seed: int, dtypes: Sequence[str] = tuple(DTYPES)
-) -> dict[str, Any]:
+def measure(adapter: Path, folder: Path, n: int, seed: int, dtypes: Sequence[str]) -> dict[str, Any]:
     """Everything but where, when and how it was run. folder: of the prepared data."""
     data = Prepared.load(folder)
     card = AdapterCard.load(adapter)
