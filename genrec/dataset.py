@@ -30,9 +30,12 @@ from genrec.tasks import Task, task_from
 from genrec.visits import VISIT_COLUMNS, told, visits
 
 REGIMES = ("running", "frozen")
-FORMAT = 5
+FORMAT = 6
 LATEST = "statistics_latest.npz"
-READING = {"name": str, "pack": str, "tasks": [str], "labels": {str: dict}, "split": dict, "note": str}
+READING = {
+    "name": str, "pack": str, "tasks": [str], "labels": {str: dict}, "split": dict, "end": str, "time_zone": str,
+    "note": str,
+}  # fmt: skip
 AGAIN = "run `genrec data prepare` again"
 
 

@@ -14,6 +14,8 @@ class Reading:
     pack: the domain's words (a file of prompts/packs). tasks: names of task files.
     labels: per task, fields of its label rule that this data set changes (windows, horizons).
     split: {"by": "time" | "last" | "users" | "given", ...} as genrec.splits reads it.
+    end: ISO 8601, the moment until which the log was observed; "" takes the last event's time.
+    time_zone: an IANA name, such as Europe/Berlin: where the days of "on a later day" begin.
     """
 
     name: str
@@ -21,6 +23,8 @@ class Reading:
     tasks: tuple[str, ...] = ("click", "convert", "return", "next")
     labels: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     split: Mapping[str, Any] = field(default_factory=lambda: {"by": "time", "fractions": [0.8, 0.1, 0.1]})
+    end: str = ""
+    time_zone: str = "UTC"
     note: str = ""  # what a stand-in stands for, one sentence
 
 
