@@ -29,6 +29,13 @@ Protocols (--protocol) are splits; the data is prepared so, and the adapter trai
 {_protocols()}"""
 
 
+def _count(text: str) -> int:
+    """A number of examples or users."""
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is too few: 1 or more")
+    return number
+
+
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--adapter", help="an adapter's folder (the newest under runs/)")
     parser.add_argument("--data", help="the prepared folder (data/NAME, as the adapter says)")
@@ -36,9 +43,15 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tasks", help="some tasks only, separated by commas")
     parser.add_argument(
         "--rows",
-        type=int,
+        type=_count,
         help="sample about this many test examples a task, by whole users; single ones of tasks about a user alone, "
         "such as return, where each has few (all)",
+    )
+    parser.add_argument(
+        "--users",
+        type=_count,
+        help="sample this many users; with --rows at most ROWS / USERS examples of each, consecutive in time, so that "
+        "many users are judged at the cost of few (whole users until ROWS are reached)",
     )
     parser.add_argument(
         "--list-rows", type=int, default=500, help="sample this many next items; 0 for all (%(default)s)"
@@ -87,6 +100,7 @@ def _run(args: argparse.Namespace) -> int:
     options = Options(
         tasks=tuple(filter(None, (args.tasks or "").split(","))),
         rows=args.rows,
+        users=args.users,
         list_rows=args.list_rows or None,
         regime=args.regime or "",
         protocol=args.protocol or "",
@@ -114,6 +128,7 @@ evaluate = Command(
     examples=[
         "genrec eval",
         "genrec eval --rows 2000 --tasks click,convert",
+        "genrec eval --users 60 --rows 600",
         "genrec eval --predictions today.csv",
         "genrec eval --regime frozen --without-statistics",
     ],

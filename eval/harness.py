@@ -34,7 +34,8 @@ __all__ = ["Ask", "Evaluation", "compare", "evaluate"]
 
 @dataclass(frozen=True)
 class Ask:
-    """What is measured. rows: examples to sample (eval/sampling.py), None for all; valid_rows: the same of valid.
+    """What is measured. rows: examples to sample (eval/sampling.py), None for all; valid_rows: the same of valid;
+    users: how many users they are of, None where it does not matter.
 
     repeats: of the bootstrap. seed: of sample and bootstrap; the model's own seed is the model's affair.
     """
@@ -44,6 +45,7 @@ class Ask:
     regime: str = "running"
     rows: int | None = None
     valid_rows: int | None = None
+    users: int | None = None
     seed: int = 0
     repeats: int = 1000
 
@@ -123,7 +125,7 @@ def _answers(
     rows, left_out = asked(data, ask.task, split)
     wanted = ask.valid_rows if split == "valid" and ask.split != "valid" else ask.rows
     lists = ask.task != CTCVR and data.tasks[ask.task].kind == "item"
-    drawn = draw(data, rows, wanted, ask.seed, lists)
+    drawn = draw(data, rows, wanted, ask.seed, lists, ask.users)
     return store.answers(recommender, data, ask.task, ask.regime, drawn.rows), drawn, left_out
 
 
@@ -145,6 +147,7 @@ def _about(
         "sampled": bool(drawn.by),
         "sampled_by": drawn.by,
         "sampled_of": drawn.of,
+        "sampled_per_user": drawn.most,
         "positives": int((judged.label == 1).sum()) if kind == "binary" else None,
         "unscored": len(answers) - len(judged),
         "left_out": left_out,

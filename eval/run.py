@@ -34,24 +34,37 @@ OURS, UNTRAINED, WITHOUT = "genrec", "genrec untrained", "genrec without statist
 
 @dataclass(frozen=True)
 class Options:
-    """rows: test examples sampled per task (None: all); list_rows: those of the next item, which cost a catalog search
-    each. regime: of the statistics, "" for the adapter's own. protocol: that the data must be split by. predictions:
-    files of other models. ask: measure wordings kept out of training. quick: small searches for the baselines. engine:
-    a kind of serve.engines. repeats: of the bootstrap."""
+    """What one run measures, and how much of it."""
 
+    # The tasks to measure; all that can be where there are none.
     tasks: tuple[str, ...] = ()
+    # Examples sampled per task, None for all.
     rows: int | None = None
+    # How many users they are of, each with at most rows / users of them; None for whole users.
+    users: int | None = None
+    # Examples of the next item, which cost a catalog search each; None for all.
     list_rows: int | None = 500
+    # "running" or "frozen" statistics; "" for those that the adapter was trained on.
     regime: str = ""
+    # The protocol that the data must be split by; "" for any.
     protocol: str = ""
+    # Files of other models' predictions.
     predictions: tuple[Path, ...] = ()
+    # Whether the baselines take part.
     baselines: bool = True
+    # Whether the untrained model takes part.
     untrained: bool = True
+    # Whether the adapter is also measured with prompts that hold no statistics.
     without_stats: bool = False
+    # Whether wordings kept out of training are measured.
     ask: bool = True
+    # Whether the baselines search few settings only.
     quick: bool = False
+    # What runs the model: a kind of serve.engines.
     engine: str = "auto"
+    # The seed of samples, bootstrap and baselines.
     seed: int = 0
+    # Resamples of the bootstrap.
     repeats: int = 1000
 
 
@@ -142,7 +155,7 @@ def _task(
     kind = "item" if task != CTCVR and data.tasks[task].kind == "item" else "binary"
     sample = options.list_rows if kind == "item" else options.rows
     ask = Ask(
-        task, regime=options.regime, rows=sample, valid_rows=options.rows, seed=options.seed,
+        task, regime=options.regime, rows=sample, valid_rows=options.rows, users=options.users, seed=options.seed,
         repeats=options.repeats,
     )  # fmt: skip
     done = []
@@ -172,8 +185,9 @@ def ask_gap(served: Served, data: Prepared, options: Options, store: Store, mark
     """Per task with wordings kept out of training: AUC in the trained wording and in the worst of those."""
     found = {}
     ask = Ask(
-        "", split="valid", regime=options.regime, rows=options.rows or 2000, seed=options.seed, repeats=200
-    )
+        "", split="valid", regime=options.regime, rows=options.rows or 2000, users=options.users,
+        seed=options.seed, repeats=200,
+    )  # fmt: skip
     for task in served.layout.tasks.values():
         if task.kind != "binary" or not task.held_out or task.given is not None:
             continue

@@ -137,6 +137,8 @@ def test_a_sample_is_called_one_and_says_how_it_was_drawn() -> None:
     users, rows = (result(sampled=True, sampled_of=10_000, sampled_by=by) for by in ("users", "rows"))
     assert ", a sample of 10,000 by whole users." in markdown([users])
     assert ", a sample of 10,000 by single examples." in markdown([rows])
+    blocks = result(sampled=True, sampled_of=10_000, sampled_by="blocks", sampled_per_user=20)
+    assert ", a sample of 10,000: at most 20 consecutive ones of a user." in markdown([blocks])
     assert "sample" not in markdown([result()])
 
 

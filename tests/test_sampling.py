@@ -7,11 +7,13 @@ import pytest
 from our_model import ours
 from small_shop import shop
 
+from eval.answers import asked
 from eval.baselines.means import Means
 from eval.baselines.prior import Prior
 from eval.baselines.stated import Stated
 from eval.harness import Ask, compare, evaluate
 from eval.sampling import draw
+from genrec.chain import CTCVR
 from genrec.dataset import Prepared
 
 
@@ -81,3 +83,64 @@ def test_lists_are_drawn_one_by_one() -> None:
     found = draw(shop(), rows, 5, lists=True)
     assert (len(found.rows), found.by) == (5, "rows")
     assert set(found.rows) <= set(rows)
+
+
+def test_many_users_with_a_block_of_consecutive_rows_each() -> None:
+    data = shop()
+    rows = data.rows("click", "test")
+    users = data.examples.user_id
+    found = draw(data, rows, 60, users=12)
+    assert (found.by, found.of, found.most) == ("blocks", len(rows), 5)
+    drawn = users.iloc[found.rows]
+    assert drawn.nunique() == 12
+    assert drawn.value_counts().max() == 5
+    for user in drawn.unique():  # a block: none of the user's rows between its first and last is missing
+        own = rows[users.iloc[rows] == user]
+        block = found.rows[drawn == user]
+        first = int(np.flatnonzero(own == block[0])[0])
+        assert own[first : first + len(block)].tolist() == block.tolist()
+        assert len(block) == min(5, len(own))
+
+
+def test_blocks_of_a_seed_are_the_same_and_those_of_another_are_not() -> None:
+    rows = shop().rows("click", "test")
+    first, again, other = (draw(shop(), rows, 60, seed, users=12).rows.tolist() for seed in (3, 3, 4))
+    assert first == again != other
+
+
+def test_blocks_do_not_all_begin_with_a_users_first_row() -> None:
+    users = shop().examples.user_id
+    rows = shop().rows("click", "test")
+    found = draw(shop(), rows, 30, users=15).rows
+    firsts = {rows[users.iloc[rows] == user][0] for user in users.iloc[found].unique()}
+    assert 0 < len(firsts & set(found)) < len(firsts)
+
+
+def test_whole_users_are_drawn_where_only_their_number_is_given() -> None:
+    users = shop().examples.user_id
+    rows = shop().rows("click", "test")
+    found = draw(shop(), rows, None, users=8)
+    assert (found.by, found.most) == ("users", None)
+    assert found.rows.tolist() == rows[users.iloc[rows].isin(set(users.iloc[found.rows]))].tolist()
+    assert users.iloc[found.rows].nunique() == 8
+    assert draw(shop(), rows, None, users=10**6).by == ""
+
+
+def test_ctcvr_is_asked_about_the_impressions_that_click_is_asked_about_where_they_have_matured() -> None:
+    users = shop().examples.user_id
+    click, both = shop().rows("click", "test"), asked(shop(), CTCVR, "test").rows
+    blocks, others = (draw(shop(), rows, 60, users=12).rows for rows in (click, both))
+    matured = [
+        user for user in users.iloc[blocks].unique() if set(blocks[users.iloc[blocks] == user]) <= set(both)
+    ]
+    assert len(matured) > 2
+    for user in set(matured) & set(users.iloc[others]):
+        assert blocks[users.iloc[blocks] == user].tolist() == others[users.iloc[others] == user].tolist()
+
+
+def test_a_result_says_how_its_blocks_were_drawn() -> None:
+    model = Prior()
+    model.fit(shop(), "running")
+    result = evaluate(model, shop(), Ask("click", rows=60, valid_rows=60, users=12, repeats=2)).result
+    assert (result["sampled_by"], result["sampled_per_user"], result["n_users"]) == ("blocks", 5, 12)
+    assert result["n"] <= 60

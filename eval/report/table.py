@@ -166,7 +166,11 @@ def _protocol(result: Result) -> str:
 
 def _sample(result: Result) -> str:
     """Older results do not say what was drawn, nor of how many."""
-    how = {"users": " by whole users", "rows": " by single examples"}.get(result.get("sampled_by", ""), "")
+    how = {
+        "users": " by whole users",
+        "blocks": f": at most {result.get('sampled_per_user')} consecutive ones of a user",
+        "rows": " by single examples",
+    }.get(result.get("sampled_by", ""), "")
     return "a sample" + (f" of {result['sampled_of']:,}" if how else "") + how
 
 
