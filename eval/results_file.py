@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from genrec.errors import UserError
+from genrec.files import file_written_whole
 from genrec.provenance import provenance
-from genrec.tables import file_written_whole
 from prompts.adapter import AdapterCard
 
 REQUIRED: dict[str, tuple[type, ...]] = {

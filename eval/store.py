@@ -12,7 +12,7 @@ from eval.answers import answer
 from eval.cost import spent, together, work_of
 from eval.recommender import Fingerprinted, Recommender, Rows
 from genrec.dataset import Prepared
-from genrec.tables import file_written_whole
+from genrec.files import file_written_whole
 
 PART = 1000  # rows of one part, or a little more: a user's rows stay together, they share a context
 

@@ -13,8 +13,8 @@ import trl
 from finetune.recipe import Recipe
 from finetune.trainer import SharedContextTrainer
 from genrec.dataset import Prepared
+from genrec.files import written_whole
 from genrec.provenance import machine
-from genrec.tables import written_whole
 from prompts.adapter import AdapterCard, prompts_hash
 from prompts.base_files import fingerprint, revision
 

@@ -26,7 +26,7 @@ from finetune.trainer import SharedContextTrainer
 from genrec.dataset import Prepared
 from genrec.errors import UserError
 from genrec.fields import read_stored
-from genrec.tables import file_written_whole
+from genrec.files import file_written_whole
 from prompts import attention
 from prompts.adapter import CARD, LORA, histories_of, layout_of, prompts_hash
 from prompts.dtypes import runnable

@@ -20,12 +20,13 @@ from genrec import labels, lines, splits, statistics_store
 from genrec.durations import microseconds
 from genrec.errors import UserError
 from genrec.fields import read_stored
+from genrec.files import written_whole
 from genrec.followers import Followers, joinable
 from genrec.followers import replay as followed
 from genrec.point_in_time import replay
 from genrec.reading import Loaded, Reading
 from genrec.statistics import COLUMNS, Statistics
-from genrec.tables import Tables, written_whole
+from genrec.tables import Tables
 from genrec.tasks import Task, task_from
 from genrec.visits import VISIT_COLUMNS, told, visits
 

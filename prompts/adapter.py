@@ -14,7 +14,7 @@ from genrec.calibration import Calibration
 from genrec.dataset import Prepared
 from genrec.errors import UserError
 from genrec.fields import read_stored
-from genrec.tables import file_written_whole
+from genrec.files import file_written_whole
 from genrec.tasks import Task, task_from
 from prompts.history import Histories, columns_by_id
 from prompts.layout import Layout

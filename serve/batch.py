@@ -18,8 +18,8 @@ from tqdm import tqdm
 from genrec.chain import CHAIN, CTCVR, chained
 from genrec.errors import UserError
 from genrec.fields import read_stored
+from genrec.files import file_written_whole
 from genrec.sources.files.sheet import Sheet
-from genrec.tables import file_written_whole
 from genrec.tasks import Task
 from serve.served import Served
 

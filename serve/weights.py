@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 
 from genrec.errors import UserError
 from genrec.fields import read_stored
-from genrec.tables import written_whole
+from genrec.files import written_whole
 from prompts.adapter import LORA, AdapterCard
 from prompts.base_files import fingerprint
 from prompts.dtypes import DTYPES, runnable

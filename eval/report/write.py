@@ -9,7 +9,7 @@ from eval.report.markdown import markdown
 from eval.report.page import page
 from eval.results_file import REPORT
 from genrec.errors import UserError
-from genrec.tables import file_written_whole
+from genrec.files import file_written_whole
 
 
 def write_report(

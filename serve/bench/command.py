@@ -60,8 +60,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 def _serve(args: argparse.Namespace) -> int:
     import json
 
+    from genrec.files import file_written_whole
     from genrec.provenance import provenance
-    from genrec.tables import file_written_whole
     from serve.bench.run import measured
     from serve.bench.table import table
 
