@@ -13,16 +13,17 @@ from zipfile import BadZipFile
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import yaml
 
-from genrec import labels, lines, splits, statistics_store
+from genrec import lines, statistics_store
 from genrec.durations import microseconds
 from genrec.errors import UserError
 from genrec.fields import read_stored
 from genrec.files import written_whole
 from genrec.followers import Followers, joinable
 from genrec.followers import replay as followed
+from genrec.labelled import LabelledLog, label
+from genrec.observed import end_of
 from genrec.point_in_time import replay
 from genrec.reading import Loaded, Reading
 from genrec.statistics import COLUMNS, Statistics
@@ -90,7 +91,7 @@ class Prepared:
 
     def points_now(self) -> dict[str, int]:
         """How many of a user's lines are known at the log's end: the windows of what is left had not closed."""
-        end = pc.max(self.tables.events["ts"]).cast(pa.int64()).as_py()
+        end = end_of(self.reading, self.tables.events)
         known = self.lines.user_id[self.lines.known_at <= end].value_counts()
         return {str(user): int(n) for user, n in known.items()}
 
@@ -189,15 +190,14 @@ def categories(tables: Tables) -> dict[str, Sequence[str]]:
 
 def prepare(loaded: Loaded, tasks: dict[str, Task]) -> Prepared:
     """Derive everything from the tables; also the statistics as they stand at the log's end."""
-    frame = labels.event_frame(loaded.tables.events)
-    if frame.empty:
-        raise UserError("There are no events", where=loaded.reading.name, cure="a log needs one row at least")
+    return with_history(label(loaded, tasks))
+
+
+def with_history(labelled: LabelledLog) -> Prepared:
+    """A labelled log with its history lines and with the statistics of each line and example."""
+    loaded, tasks, frame, shown, examples, end, train_end = labelled
     joinable(loaded.tables.items["item_id"].to_pylist(), loaded.reading.name)
-    shown = labels.impressions(frame, tasks)
     history = lines.lines(frame, shown)
-    examples = labels.examples(frame, shown, tasks)
-    end = int(frame.ts.max())
-    examples["split"], train_end = splits.assign(examples, loaded.reading.split, end)
     examples["point"] = lines.points(examples, history)
     by_impression, final = replay(shown, categories(loaded.tables), train_end, end + 1)
     stats = _example_stats(by_impression, examples, frame, tasks, train_end)

@@ -37,6 +37,12 @@ class Findings:
     def refuse_error(self, error: UserError) -> None:
         self.refused.append(Finding(error.what, error.where, error.cure))
 
+    def lines(self) -> list[str]:
+        """All that was found, as a terminal shows it."""
+        repaired = [f"repaired  {line}" for line in self.repaired]
+        warned = [_shown("warned  ", finding) for finding in self.warned]
+        return [*repaired, *warned, *(_shown("refused ", finding) for finding in self.refused)]
+
     def stop_if_refused(self) -> None:
         """Raise the first refusal as a UserError; it says how many more there are."""
         if not self.refused:
@@ -51,3 +57,10 @@ def told(finding: Finding) -> str:
     rows = f" ({finding.count:,} rows)" if finding.count > 1 else ""
     examples = f": {', '.join(finding.examples)}" if finding.examples else ""
     return finding.what + examples + rows
+
+
+def _shown(label: str, finding: Finding) -> str:
+    lines = [f"{label}  {told(finding)}"]
+    lines += [f"          where: {finding.where}"] * bool(finding.where)
+    lines += [f"          cure:  {finding.cure}"] * bool(finding.cure)
+    return "\n".join(lines)

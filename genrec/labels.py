@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from genrec.days import day_end, next_midnight
 from genrec.durations import DAY, microseconds
 from genrec.errors import UserError
 from genrec.tasks import Task
@@ -128,8 +129,13 @@ def _credited(frame: pd.DataFrame, event: str, targets: pd.DataFrame, at: str, w
     ).dropna(subset=["row"])
 
 
-def examples(frame: pd.DataFrame, shown: pd.DataFrame, tasks: Mapping[str, Task]) -> pd.DataFrame:
-    """Every task's labelled questions, EXAMPLE_COLUMNS, in canonical order; splits come later."""
+def examples(
+    frame: pd.DataFrame, shown: pd.DataFrame, tasks: Mapping[str, Task], time_zone: str = "UTC"
+) -> pd.DataFrame:
+    """Every task's labelled questions, EXAMPLE_COLUMNS, in canonical order; splits come later.
+
+    time_zone: an IANA name, where the days of cut-offs end and those of `later_day` begin.
+    """
     parts = []
     for task in tasks.values():
         rule = task.label["rule"]
@@ -140,7 +146,8 @@ def examples(frame: pd.DataFrame, shown: pd.DataFrame, tasks: Mapping[str, Task]
         elif rule == "next_item":
             parts.append(_next_item(task, frame, shown))
         elif rule == "returns":
-            parts.append(_cutoffs(task, frame) if "cutoffs" in task.label else _returns(task, frame))
+            derived = _cutoffs if "cutoffs" in task.label else _returns
+            parts.append(derived(task, frame, time_zone))
     if not parts:
         raise UserError(
             "No task derives a label", where=", ".join(tasks), cure="add a task whose label.rule is not none"
@@ -235,9 +242,9 @@ def sessions(frame: pd.DataFrame, gap: int) -> pd.DataFrame:
     return found
 
 
-def _returns(task: Task, frame: pd.DataFrame) -> pd.DataFrame:
-    """Asked once a session is known to be over; yes = an event within the horizon of its last one, on a later UTC day
-    if the rule says so. Known when the horizon closes, also where she came back early."""
+def _returns(task: Task, frame: pd.DataFrame, time_zone: str) -> pd.DataFrame:
+    """Asked once a session is known to be over; yes = an event within the horizon of its last one, on a later day there
+    if the rule says so. Known when the horizon closes, also where the user came back early."""
     gap = microseconds(task.label["session_gap"], f"task {task.name}, label.session_gap")
     horizon = microseconds(task.label["horizon"], f"task {task.name}, label.horizon")
     if horizon <= gap:
@@ -249,7 +256,7 @@ def _returns(task: Task, frame: pd.DataFrame) -> pd.DataFrame:
     if task.label.get("event", "any") != "any":
         frame = frame[frame.event == task.label["event"]]
     found = sessions(frame, gap)
-    later = _first_later(found, frame) if task.label.get("later_day") else found.next_start
+    later = _first_later(found, frame, time_zone) if task.label.get("later_day") else found.next_start
     label = (later >= 0) & (later - found.end <= horizon)
     return pd.DataFrame(
         {
@@ -259,24 +266,24 @@ def _returns(task: Task, frame: pd.DataFrame) -> pd.DataFrame:
     )  # fmt: skip
 
 
-def _first_later(found: pd.DataFrame, frame: pd.DataFrame) -> pd.Series:
-    """Per session the first later event that falls on a later UTC day, else -1."""
+def _first_later(found: pd.DataFrame, frame: pd.DataFrame, time_zone: str) -> pd.Series:
+    """Per session the user's first event on a later day than its last one, else -1."""
     times = {user: np.unique(part.to_numpy()) for user, part in frame.groupby("user_id").ts}
     out = []
-    for user, end in zip(found.user_id, found.end, strict=True):
-        mine = times[user]
-        k = np.searchsorted(mine, (end // DAY + 1) * DAY)
-        out.append(mine[k] if k < len(mine) else -1)
+    for user, midnight in zip(found.user_id, next_midnight(found.end.to_numpy(), time_zone), strict=True):
+        of_user = times[user]
+        k = np.searchsorted(of_user, midnight)
+        out.append(of_user[k] if k < len(of_user) else -1)
     return pd.Series(out, index=found.index, dtype=np.int64)
 
 
-def _cutoffs(task: Task, frame: pd.DataFrame) -> pd.DataFrame:
-    """Rolling cut-offs: every user seen before one is asked there whether she acts in [gap, gap + horizon) after it."""
+def _cutoffs(task: Task, frame: pd.DataFrame, time_zone: str) -> pd.DataFrame:
+    """Rolling cut-offs: every user seen before one is asked there whether they act in [gap, gap + horizon) after it."""
     acts = frame if task.label.get("event", "any") == "any" else frame[frame.event == task.label["event"]]
     share = acts.user_id.map({u: hash_share(u) for u in acts.user_id.unique()})
     parts = []
     for number, cutoff in enumerate(task.label["cutoffs"]):
-        at = _day_end(cutoff["at"], f"task {task.name}, label.cutoffs[{number}].at")
+        at = day_end(cutoff["at"], f"task {task.name}, label.cutoffs[{number}].at", time_zone)
         gap = microseconds(cutoff.get("gap", "0s"), f"task {task.name}, label.cutoffs[{number}].gap")
         horizon = microseconds(cutoff["horizon"], f"task {task.name}, label.cutoffs[{number}].horizon")
         low, high = cutoff.get("users", (0.0, 1.0))
@@ -300,21 +307,11 @@ def horizon_of(task: Task) -> tuple[float, float]:
     where = f"task {task.name}, label"
     if "cutoffs" not in task.label:
         return microseconds(task.label["horizon"], f"{where}.horizon") / DAY, np.nan
-    latest = max(task.label["cutoffs"], key=lambda cutoff: _day_end(cutoff["at"], f"{where}.cutoffs"))
+    latest = max(task.label["cutoffs"], key=lambda cutoff: day_end(cutoff["at"], f"{where}.cutoffs"))
     days, gap = (
         microseconds(latest.get(name, "0s"), f"{where}.cutoffs") / DAY for name in ("horizon", "gap")
     )
     return days, gap
-
-
-def _day_end(day: Any, where: str) -> int:
-    try:
-        start = pd.Timestamp(str(day), tz="UTC")
-    except (ValueError, OverflowError):
-        start = pd.NaT
-    if pd.isna(start) or not 1970 <= start.year <= 2200:
-        raise UserError(f"Not a day of 1970 to 2200: {day!r}", where=where, cure="write it like 2024-05-31")
-    return int(start.value // 1000) + DAY
 
 
 def hash_share(user_id: str) -> float:

@@ -54,8 +54,11 @@ def another(reading: Reading, split: Mapping[str, Any]) -> Reading:
     return replace(reading, name=f"{reading.name}-{way}", split=wanted)
 
 
-def assign(examples: pd.DataFrame, split: Mapping[str, Any], end: int) -> tuple[np.ndarray, int]:
-    """(n,) split names or "censored", and the end of training in microseconds. end: the log's last moment.
+def assign(
+    examples: pd.DataFrame, split: Mapping[str, Any], end: int, stated: bool = False
+) -> tuple[np.ndarray, int]:
+    """(n,) split names or "censored", and the end of training in microseconds. end: until when the log was observed;
+    stated: not only by its last event.
 
     by: time (fractions of the log, default) | last (each user's last and last but one) | users (k folds) | given
     (the example's own hint, as cut-offs carry it).
@@ -74,7 +77,7 @@ def assign(examples: pd.DataFrame, split: Mapping[str, Any], end: int) -> tuple[
         return _by_last(examples, end)
     if by == "users":
         return _by_users(examples, split["folds"], split["fold"], end)
-    return _as_given(examples, end)
+    return _as_given(examples, end if stated else end + DAY)
 
 
 def _by_time(examples: pd.DataFrame, fractions: Any, end: int) -> tuple[np.ndarray, int]:
@@ -117,10 +120,10 @@ def _by_users(examples: pd.DataFrame, folds: int, fold: int, end: int) -> tuple[
 
 def _as_given(examples: pd.DataFrame, end: int) -> tuple[np.ndarray, int]:
     """The split that each example's cut-off names. Censored where its window closes after the first test question
-    (for the test itself: after the log's end); a log that knows days only ends with its last day."""
+    (for the test itself: after the log's end, which in a log of days is not before its last day's)."""
     names = np.where(np.isin(examples.hint, SPLITS), examples.hint, "censored").astype(object)
     known, ts = examples.known_at.to_numpy(), examples.ts.to_numpy()
-    names[known > end + DAY] = "censored"
+    names[known > end] = "censored"
     if (tested := names == "test").any():
         names[~tested & (known > ts[tested].min())] = "censored"
     trained = known[names == "train"]

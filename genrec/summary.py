@@ -1,14 +1,15 @@
 """What `genrec data prepare` says at its end: what was kept, repaired, dropped, censored, and what can be learned."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import pandas as pd
 import pyarrow.compute as pc
 
 from genrec.dataset import Prepared
+from genrec.findings import Findings
 from genrec.labels import event_frame, uncredited, unlisted
 from genrec.neighbours import TRACKED_ITEMS
-from genrec.tasks import SPLITS
+from genrec.tasks import SPLITS, Task
 
 COLUMNS = (*SPLITS, "censored")
 EMPTY = {
@@ -18,10 +19,10 @@ EMPTY = {
 }
 
 
-def summary(data: Prepared, repairs: Sequence[str]) -> str:
+def summary(data: Prepared, findings: Findings) -> str:
     """Several lines of plain text."""
-    told = [*_kept(data), *(f"repaired  {line}" for line in repairs), *_dropped(data), *_untracked(data)]
-    lines = [*told, "", *_examples(data)]
+    facts = [*_kept(data), *findings.lines(), *_dropped(data), *_untracked(data)]
+    lines = [*facts, "", *examples_table(data.examples, data.tasks)]
     if data.reading.note:
         lines += ["", data.reading.note]
     return "\n".join(lines)
@@ -63,18 +64,18 @@ def _untracked(data: Prepared) -> list[str]:
     ] * (items > TRACKED_ITEMS)
 
 
-def _examples(data: Prepared) -> list[str]:
+def examples_table(examples: pd.DataFrame, tasks: Mapping[str, Task]) -> list[str]:
     """Examples by task and split, with the share of yes where the task is a yes or no."""
     cells = {
-        name: [_cell(part, data.tasks[name].kind == "binary") for part in _parts(data.examples, name)]
-        for name in data.tasks
-        if (data.examples.task == name).any()
+        name: [_cell(part, tasks[name].kind == "binary") for part in _parts(examples, name)]
+        for name in tasks
+        if (examples.task == name).any()
     }
     width = max(len(cell) for row in [COLUMNS, *cells.values()] for cell in row) + 2
     first = max(len(name) for name in ("examples", *cells)) + 2
     rows = [("examples", COLUMNS), *cells.items()]
     table = [f"{name:<{first}}" + "".join(f"{cell:>{width}}" for cell in row) for name, row in rows]
-    without = [name for name in data.tasks if name not in cells and data.tasks[name].label["rule"] != "none"]
+    without = [name for name in tasks if name not in cells and tasks[name].label["rule"] != "none"]
     table += [f"no examples: {', '.join(without)}"] * bool(without)
     return table + [
         f"warning: no {split} examples of {', '.join(empty)}: {why}"
@@ -84,8 +85,8 @@ def _examples(data: Prepared) -> list[str]:
 
 
 def _parts(examples: pd.DataFrame, name: str) -> list[pd.DataFrame]:
-    mine = examples[examples.task == name]
-    return [mine[mine.split == split] for split in COLUMNS]
+    of_task = examples[examples.task == name]
+    return [of_task[of_task.split == split] for split in COLUMNS]
 
 
 def _cell(part: pd.DataFrame, binary: bool) -> str:

@@ -9,6 +9,7 @@ from genrec.command import Parser, fill
 from genrec.commands.data import command
 from genrec.errors import UserError
 from genrec.sources.files import load
+from prompts.pack import TASKS
 
 ITEMS = "item_id,title\n1,Tea\n2,Tea\n3,Cup\n"
 EVENTS = """\
@@ -39,7 +40,7 @@ def run(*arguments: str) -> int:
 
 def test_the_report_of_files_that_can_be_used(folder: Path) -> None:
     assert (
-        str(check(folder))
+        str(check(folder, [TASKS]))
         == f"""\
 {folder.name}: 5 events from 2024-05-01 to 2024-05-03, 3 items, 2 users
 events    2 click, 2 impression, 1 wish
@@ -52,6 +53,15 @@ warned    Events of a name that no task reads: wish
 warned    A click without any impression of that user and item: user v item 2
           cure:  check that the log's impressions are complete; such rows give no label
 warned    Items without any event: scored, not refused: 3
+
+examples             train           valid            test        censored
+click         1 (0.0% yes)               0  1 (100.0% yes)               0
+return                   0               0               0   3 (33.3% yes)
+next                     0               0               2               0
+warning: no train examples of return, next: nothing to learn from
+warning: no valid examples of click, return, next: nothing to calibrate or choose by
+warning: no test examples of return: nothing to measure
+
 3 repaired, 3 warnings, 0 refused: ready to prepare"""
     )
 
@@ -60,14 +70,14 @@ def test_it_goes_on_after_a_refusal_and_counts_the_rows(folder: Path) -> None:
     (folder / "events.csv").write_text(EVENTS.replace("u,2,", "u,9,").replace("v,2,", "v,8,"))
     (folder / "items.csv").write_text(ITEMS + ",Pot\n")
     (folder / "users.csv").write_text("user,age\nu,3\n")
-    report = check(folder)
+    report = check(folder, [TASKS])
     assert report.exit_code == 2
     assert report.loaded is None
     assert [f.what for f in report.findings.refused] == ["item_id is empty", "users has no column 'user_id'"]
     (folder / "items.csv").write_text(ITEMS)
     (folder / "users.csv").unlink()
     assert (
-        str(check(folder))
+        str(check(folder, [TASKS]))
         == f"""\
 refused   item_id is not in items: '9', '8' (4 rows)
           where: {folder}/events.csv, line 4, column item_id
@@ -109,7 +119,7 @@ def test_a_pack_that_is_not_there_is_refused_before_anything_is_written(
 
 def test_a_file_of_another_delimiter_is_told_by_it(folder: Path) -> None:
     (folder / "items.csv").write_text(ITEMS.replace(",", ";"))
-    assert "cure:  say `delimiter: ';'` for this table in the mapping" in str(check(folder))
+    assert "cure:  say `delimiter: ';'` for this table in the mapping" in str(check(folder, [TASKS]))
 
 
 @pytest.mark.parametrize(
@@ -117,7 +127,7 @@ def test_a_file_of_another_delimiter_is_told_by_it(folder: Path) -> None:
 )
 def test_what_a_log_lacks_for_a_click_task_is_named(folder: Path, event: str, cure: str) -> None:
     (folder / "events.csv").write_text(f"user_id,item_id,ts,event\nu,1,2024-05-02T10:00:00Z,{event}\n")
-    assert f"No click task: the log has {event} only\n          cure:  {cure}" in str(check(folder))
+    assert f"No click task: the log has {event} only\n          cure:  {cure}" in str(check(folder, [TASKS]))
 
 
 def test_what_is_replaced_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -137,7 +147,7 @@ def test_a_mapping_given_apart_is_used(folder: Path, tmp_path_factory: pytest.Te
 
 
 def test_loading_repairs_what_the_check_says_it_will(folder: Path) -> None:
-    assert load(folder).repairs == check(folder).findings.repaired
+    assert load(folder).repairs == check(folder, [TASKS]).findings.repaired
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from training_fixtures import tiny_shop
 from genrec import summary
 from genrec.dataset import Prepared, prepare
 from genrec.errors import UserError
+from genrec.findings import Findings
 from genrec.reading import Loaded, Reading
 from genrec.statistics import COLUMNS
 from genrec.tables import Tables
@@ -80,9 +81,9 @@ def test_no_source_may_bring_ids_that_cannot_be_joined() -> None:
 
 def test_the_summary_warns_of_splits_that_are_empty() -> None:
     data = tiny_shop()
-    assert "examples of click" not in summary.summary(data, [])
+    assert "examples of click" not in summary.summary(data, Findings())
     kept = data.examples[(data.examples.split != "valid") | (data.examples.task == "next")]
-    told = summary.summary(replace(data, examples=kept), [])
+    told = summary.summary(replace(data, examples=kept), Findings())
     assert "warning: no valid examples of click, convert, return: nothing to calibrate" in told
 
 
@@ -90,6 +91,8 @@ def test_the_summary_says_when_a_catalog_is_larger_than_what_is_tracked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     data = prepare(catalog("a", "b", "c"), TASKS)
-    assert "tracked" not in summary.summary(data, [])
+    assert "tracked" not in summary.summary(data, Findings())
     monkeypatch.setattr(summary, "TRACKED_ITEMS", 2)
-    assert "tracked   the first 2 of 3 items to be met: the others have shares" in summary.summary(data, [])
+    assert "tracked   the first 2 of 3 items to be met: the others have shares" in summary.summary(
+        data, Findings()
+    )

@@ -126,8 +126,9 @@ def write_rows(path: Path, *rows: str) -> None:
 
 def test_the_mapping_of_the_page_reads_the_shop_beside_it() -> None:
     from genrec.check import check
+    from prompts.pack import TASKS
 
-    report = check(DOCS / "examples/shop")
+    report = check(DOCS / "examples/shop", [TASKS])
     assert report.exit_code == 0, str(report)
     assert not report.findings.warned
     assert not report.findings.repaired

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 
 from genrec.check import check
 from genrec.errors import UserError
+from genrec.findings import Findings
 from genrec.sources.files import load
+from prompts.pack import TASKS
 
 MAPPING = """\
 name: shop
@@ -66,7 +68,8 @@ def edit(file: Path, old: str, new: str) -> None:
 
 
 def test_a_mapping_names_files_columns_values_and_units(shop: Path) -> None:
-    tables, reading, repairs = load(shop)
+    findings = Findings()
+    tables, reading, repairs = load(shop, findings=findings)
     rows = tables.events.select(["user_id", "item_id", "ts", "event", "value"]).to_pylist()
     assert [tuple(r.values()) for r in rows] == [
         ("7", "a", datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC), "impression", None),
@@ -81,7 +84,9 @@ def test_a_mapping_names_files_columns_values_and_units(shop: Path) -> None:
     assert tables.users.to_pylist() == [{"user_id": "7", "age": 30}, {"user_id": "8", "age": None}]
     assert (reading.name, reading.pack, reading.tasks) == ("shop", "goods-en", ("click", "convert"))
     assert reading.labels == {"click": {"within": "30m"}}
-    assert repairs == ["Columns of events left out, the mapping does not name them: note"]
+    assert not repairs
+    (warning,) = findings.warned
+    assert warning.what == "Columns of events left out, the mapping does not name them: note"
 
 
 def test_files_under_our_own_names_need_no_mapping(tmp_path: Path) -> None:
@@ -108,7 +113,7 @@ def test_an_item_id_with_the_character_that_joins_ids_is_refused(tmp_path: Path)
     message = refused(tmp_path)
     assert r"item_id holds the control character U+001F, by which item ids are joined: 'a\x1fb'" in message
     assert "events.csv, line 3, column item_id" in message
-    found = check(tmp_path).findings.refused
+    found = check(tmp_path, [TASKS]).findings.refused
     assert [str(f.where).partition(str(tmp_path))[2] for f in found] == [
         "/events.csv, line 3, column item_id",
         "/items.csv, line 4, column item_id",
@@ -288,7 +293,7 @@ def test_damaged_files_are_refused_by_loading_and_checking_alike(
         files[damaged] = files[damaged][:at] + splice + files[damaged][at + length :]
     for name, content in files.items():
         (folder / name).write_bytes(content)
-    report = check(folder)
+    report = check(folder, [TASKS])
     str(report).encode()
     try:
         load(folder)

@@ -56,7 +56,7 @@ def judged(folder: Path, files: dict[str, bytes], unit: str) -> None:
     if unit:
         text = f"events: {{path: {events}, ts_unit: {unit}}}\nitems: {{path: {items}}}\n"
         (folder / "mapping.yaml").write_text(text)
-    report = check(folder)
+    report = check(folder, [TASKS])
     str(report).encode()
     try:
         loaded = load(folder)

@@ -22,8 +22,9 @@ from small_logs import (
     shown,
 )
 
+from genrec.days import day_end
 from genrec.errors import UserError
-from genrec.labels import _day_end, horizon_of, sessions
+from genrec.labels import horizon_of, sessions
 from genrec.lines import lines
 from genrec.tasks import Task
 
@@ -316,7 +317,7 @@ def test_a_horizon_is_that_of_the_rule_or_of_its_latest_cut_off() -> None:
 
 def test_a_cut_off_is_the_end_of_its_day() -> None:
     midnight = 875_664_000_000_000  # 1997-10-01 00:00 UTC, in microseconds
-    assert _day_end("1997-09-30", "here") == midnight
+    assert day_end("1997-09-30", "here") == midnight
     for odd in ("soon", "9999-12-31", None):
         with pytest.raises(UserError, match="Not a day"):
-            _day_end(odd, "here")
+            day_end(odd, "here")

@@ -17,6 +17,7 @@ PACKS = "genrec.packs"  # the entry point `genrec` there reads a pack by its nam
 def _check_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", metavar="PATH", type=Path, help="folder with your files, or a mapping file")
     add_mapping(parser)
+    add_tasks(parser)
 
 
 def add_mapping(parser: argparse.ArgumentParser) -> None:
@@ -28,10 +29,21 @@ def add_mapping(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_tasks(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--tasks",
+        metavar="DIR",
+        type=Path,
+        action="append",
+        default=[],
+        help="a folder of task files of your own: all of them join; may be repeated",
+    )
+
+
 def _check(args: argparse.Namespace) -> int:
     from genrec.check import check
 
-    report = check(args.path, args.mapping, task_folders(), check_pack)
+    report = check(args.path, task_folders(), args.mapping, args.tasks, check_pack)
     print(report)
     return report.exit_code
 
@@ -40,8 +52,8 @@ CHECK = Command(
     help="judge files of your own: what would be repaired, warned of, refused",
     add_arguments=_check_arguments,
     run=_check,
-    about="Read files of your own as `genrec data prepare files PATH` would, and say everything that is found:\n"
-    "what would be repaired, what looks odd, what is refused and where. Nothing is written.\n"
+    about="Read files of your own as `genrec data prepare files PATH` would, derive the labels, and say everything\n"
+    "that is found: what would be repaired, what looks odd, what is refused and where. Nothing is written.\n"
     "Exit code 0 if they can be used, 2 if not.\n\n"
     "PATH holds events, items and users as .csv, .tsv, .jsonl (also .gz) or .parquet. Without a mapping the\n"
     "files are called events.*, items.*, users.* and their columns user_id, item_id, ts, event; item_id, title;\n"
@@ -65,14 +77,7 @@ def _prepare_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="an option of the source's own, such as users=200 for the simulator; may be repeated",
     )
-    parser.add_argument(
-        "--tasks",
-        metavar="DIR",
-        type=Path,
-        action="append",
-        default=[],
-        help="a folder of task files of your own: all of them join; may be repeated",
-    )
+    add_tasks(parser)
     parser.add_argument(
         "--split",
         choices=("time", "last", "users"),
@@ -85,20 +90,28 @@ def _prepare_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _prepare(args: argparse.Namespace) -> int:
-    from genrec.dataset import prepare
+    from genrec.dataset import with_history
+    from genrec.doubts import judge
+    from genrec.findings import Findings
+    from genrec.labelled import label
     from genrec.sources import load_source
     from genrec.summary import summary
     from genrec.tasks import load_tasks
 
-    loaded = load_source(args.source, args.path, **_options(args))
+    findings = Findings()
+    loaded = load_source(args.source, args.path, findings, **_options(args))
+    findings.repaired = list(loaded.repairs)
     loaded = loaded._replace(reading=_split(args, loaded.reading))
     tasks = load_tasks(task_folders(), loaded.reading.tasks, loaded.reading.labels, own=args.tasks)
     check_pack(loaded.reading.pack)
-    data = prepare(loaded, tasks)
+    labelled = label(loaded, tasks, findings)
+    judge(labelled, findings)
+    findings.stop_if_refused()
+    data = with_history(labelled)
     out = args.out or Path("data") / data.name
     replaced = " in the place of what was there" if out.exists() else ""
     data.save(out)
-    print(summary(data, loaded.repairs))
+    print(summary(data, findings))
     print(f"\nwritten to {out}{replaced}")
     return 0
 

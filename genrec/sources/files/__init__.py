@@ -21,13 +21,16 @@ from genrec.tables import EVENTS, ITEMS, USERS, Tables
 __all__ = ["load", "read"]
 
 
-def load(path: Path | None = None, mapping: Path | None = None) -> Loaded:
-    """path: the folder with the files, or a mapping file. mapping: a mapping file, if it is not in the folder."""
+def load(path: Path | None = None, mapping: Path | None = None, findings: Findings | None = None) -> Loaded:
+    """path: the folder with the files, or a mapping file. mapping: a mapping file, if it is not in the folder.
+
+    findings: takes what is repaired and warned of.
+    """
     if path is None:
         raise UserError(
             "Your own files need a PATH", cure="name the folder that holds them, or a mapping file"
         )
-    findings = Findings()
+    findings = Findings() if findings is None else findings
     loaded = read(find_mapping(Path(path), Path(mapping) if mapping else None), findings)
     findings.stop_if_refused()
     assert loaded is not None  # it is None only where something was refused
@@ -47,7 +50,7 @@ def read(mapping: FileMapping, findings: Findings) -> Loaded | None:
     tables, repairs = repair(Tables(events, items, users))
     findings.repaired += [str(r) for r in repairs]
     told = {**mapping.reading, "tasks": tuple(mapping.reading.get("tasks") or _answerable(tables))}
-    return Loaded(tables, Reading(**told), [*findings.repaired, *(w.what for w in findings.warned)])
+    return Loaded(tables, Reading(**told), list(findings.repaired))
 
 
 def _reader(mapping: FileMapping, name: str, findings: Findings) -> Reader | None:

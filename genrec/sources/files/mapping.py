@@ -9,13 +9,14 @@
       ts_unit: s                       # s | ms | us | iso
     items: {path: items.jsonl, columns: {item_id: sku, title: name, category: {from: cats, separator: "|"}}}
     users: {path: users.parquet}
-    labels: {click: {within: 30m}}     # labels, split, tasks, note: as reading.yaml has them
+    labels: {click: {within: 30m}}     # labels, split, tasks, end, time_zone, note: as reading.yaml has them
 
 A column is named by its name in the file, by {from: name, separator: "|"} for lists in text, or by {always: value}.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -117,21 +118,14 @@ def read_mapping(file: Path, folder: Path) -> FileMapping:
         raise UserError(
             f"The mapping is not YAML: {problem}", where=f"{file}{line}", cure="correct it"
         ) from error
-    top = _keys(raw, ("name", "pack", "note", *TABLES, "labels", "split", "tasks"), str(file))
+    top = _keys(raw, (*_READING, *TABLES), str(file))
     if "events" not in top:
         raise UserError("The mapping names no events", where=str(file), cure="add `events: {path: ...}`")
     tables = {name: _table(name, top[name], folder, f"{file}, {name}") for name in TABLES if name in top}
-    reading: dict[str, Any] = {
-        key: top[key] for key in ("name", "pack", "note", "labels", "split", "tasks") if key in top
-    }
-    for key, kind in {
-        "name": str,
-        "pack": str,
-        "note": str,
-        "labels": dict,
-        "split": dict,
-        "tasks": list,
-    }.items():
+    reading: dict[str, Any] = {key: top[key] for key in _READING if key in top}
+    if isinstance(reading.get("end"), date):  # YAML reads one that has no quotes; a time is a date too
+        reading["end"] = reading["end"].isoformat()
+    for key, kind in _READING.items():
         if key in reading and not isinstance(reading[key], kind):
             raise UserError(
                 f"{key} is {reading[key]!r}", where=str(file), cure=f"write a {_KINDS[kind]} there"
@@ -139,6 +133,9 @@ def read_mapping(file: Path, folder: Path) -> FileMapping:
     return FileMapping(str(file), tables, {"name": folder.resolve().name, **reading})
 
 
+_READING = {
+    "name": str, "pack": str, "note": str, "labels": dict, "split": dict, "tasks": list, "end": str, "time_zone": str,
+}  # fmt: skip
 _KINDS = {str: "text", dict: "mapping", list: "list"}
 
 
