@@ -3,7 +3,6 @@
 It knows no command by name. Each room, or a package of the user's, registers its own (genrec/command.py).
 """
 
-import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from genrec.command import GROUP, Command, Parser, fill
 from genrec.errors import UserError
+from genrec.files import ELSEWHERE, disk_full
 
 USER_ERROR, INTERRUPTED, BROKEN_PIPE = 2, 130, 141  # the last two: 128 + the signal, as a shell counts
 
@@ -57,8 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return complain(missing)
         raise
     except Exception as error:
-        if full := full_disk(error):
-            return complain(full)
+        if what := disk_full(error):  # where no writer named its place
+            return complain(UserError(what, getattr(error, "filename", None) or str(Path.cwd()), ELSEWHERE))
         raise
 
 
@@ -131,18 +131,4 @@ def missing_extra(error: ModuleNotFoundError) -> UserError | None:
                 f"This needs the package {package}, which is not installed",
                 cure=f"`make setup`, or in genrec's own folder: pip install '.[{extra}]'",
             )
-    return None
-
-
-def full_disk(error: BaseException) -> UserError | None:
-    """A full disk or quota, also where a library wrapped the system's error in one of its own."""
-    cause: BaseException | None = error
-    while cause is not None:
-        number = cause.errno if isinstance(cause, OSError) else None
-        if number in (errno.ENOSPC, errno.EDQUOT) or os.strerror(errno.ENOSPC) in str(cause):
-            where = getattr(cause, "filename", None) or Path.cwd()
-            return UserError(
-                "The disk is full", str(where), "free some space, or name a folder on another disk"
-            )
-        cause = cause.__cause__ or cause.__context__
     return None

@@ -19,7 +19,7 @@ from genrec import lines, statistics_store
 from genrec.durations import microseconds
 from genrec.errors import UserError
 from genrec.fields import read_stored
-from genrec.files import written_whole
+from genrec.files import folders_written_whole
 from genrec.followers import Followers, joinable
 from genrec.followers import replay as followed
 from genrec.labelled import LabelledLog, label
@@ -32,7 +32,9 @@ from genrec.tasks import Task, task_from
 from genrec.visits import VISIT_COLUMNS, told, visits
 
 REGIMES = ("running", "frozen")
-FORMAT = 6
+FORMAT = 7
+GENERATION = "generation"  # the file in tables/ that says with which prepared/ it was written
+TABLES, PREPARED = "tables", "prepared"  # the two folders of a data set
 LATEST = "statistics_latest.npz"
 READING = {
     "name": str, "pack": str, "tasks": [str], "labels": {str: dict}, "split": dict, "end": str, "time_zone": str,
@@ -58,6 +60,7 @@ class Prepared:
     latest: Statistics | None = None  # at the log's end; read from `folder` when first asked for
     followers: dict[str, Followers] = field(default_factory=dict)  # per item task, likewise
     folder: Path | None = None
+    generation: str = ""  # of what lies in `folder`: changes with any byte of it
 
     @property
     def name(self) -> str:
@@ -107,12 +110,17 @@ class Prepared:
         return self.followers[task]
 
     def _kept(self, name: str) -> Path:
-        """Where what is read when first asked for was written."""
+        """Where what is read when first asked for was written. Raises UserError where it is no longer of this set."""
         if self.folder is None:
             raise UserError(
                 "This data set has no latest statistics", where=self.name, cure="prepare it again"
             )
-        return self.folder / "prepared" / name
+        if _facts(self.folder)["generation"] != self.generation:
+            what = "The data set was prepared anew since it was opened"
+            raise UserError(
+                what, where=str(self.folder), cure="give the command again, or start the server anew"
+            )
+        return self.folder / PREPARED / name
 
     def lines_in(self, regime: str) -> pd.DataFrame:
         """The history lines with that regime's statistics."""
@@ -121,8 +129,11 @@ class Prepared:
         return self.lines.assign(**{name: self.lines[_line_column(name, regime)] for name in COLUMNS})
 
     def save(self, folder: Path) -> None:
-        """Write `tables/` and `prepared/`, both whole or neither."""
-        with written_whole(folder / "tables") as tables, written_whole(folder / "prepared") as part:
+        """Write `tables/` and `prepared/`, both whole or neither; each says in which generation it was written."""
+        with folders_written_whole(folder, (TABLES, PREPARED)) as both:
+            tables, part = both / TABLES, both / PREPARED
+            tables.mkdir()
+            part.mkdir()
             self.tables.write(tables)
             self.lines.to_parquet(part / "lines.parquet")
             self.examples.to_parquet(part / "examples.parquet")
@@ -134,31 +145,62 @@ class Prepared:
             for task in _item_tasks(self.tasks):
                 followers = self.followers_now(task.name)
                 statistics_store.save_followers(followers, part / f"followers_{task.name}.npz")
-            (part / "prepared.json").write_text(json.dumps({"format": FORMAT, "train_end": self.train_end}))
+            generation = _hash_of_files(both)
+            (tables / GENERATION).write_text(generation)
+            facts = {"format": FORMAT, "train_end": self.train_end, "generation": generation}
+            (part / "prepared.json").write_text(json.dumps(facts))
 
     @classmethod
     def load(cls, folder: Path) -> "Prepared":
-        part = folder / "prepared"
-        if not (part / "prepared.json").exists():
-            cure = "name a folder that `genrec data prepare` wrote, or run that first"
-            raise UserError("No prepared data set", where=str(folder), cure=cure)
-        facts = read_stored(part / "prepared.json", {"format": int, "train_end": int}, AGAIN, FORMAT)
+        """Raises UserError where there is none, or it is of another version, damaged, or of two runs."""
+        part = folder / PREPARED
+        facts = _facts(folder)
         reading = read_stored(part / "reading.yaml", READING, AGAIN)
         stored = read_stored(part / "tasks.yaml", [dict], AGAIN)
         tasks = [task_from(raw, str(part / "tasks.yaml")) for raw in stored]
         with _readable(folder):
-            return cls(
+            if (folder / TABLES / GENERATION).read_text() != facts["generation"]:
+                what = f"{TABLES}/ and {PREPARED}/ are of two runs of `genrec data prepare`"
+                raise UserError(what, where=str(folder), cure=AGAIN)
+            data = cls(
                 reading=Reading(
                     **{**{name: reading[name] for name in READING}, "tasks": tuple(reading["tasks"])}
                 ),
-                tables=Tables.load(folder / "tables"),
+                tables=Tables.load(folder / TABLES),
                 tasks={t.name: t for t in tasks},
                 lines=pd.read_parquet(part / "lines.parquet"),
                 examples=pd.read_parquet(part / "examples.parquet"),
                 stats={regime: pd.read_parquet(part / f"statistics_{regime}.parquet") for regime in REGIMES},
                 train_end=facts["train_end"],
                 folder=folder,
+                generation=facts["generation"],
             )
+        data._kept(LATEST)  # refuses what was replaced while it was read
+        return data
+
+
+def _facts(folder: Path) -> dict[str, Any]:
+    """What prepared.json says. Raises UserError where there is none."""
+    path = folder / PREPARED / "prepared.json"
+    if not path.exists():
+        cure = "name a folder that `genrec data prepare` wrote, or run that first"
+        if any(folder.glob(".new-*")):
+            cure = f"its last `genrec data prepare` was killed or still runs: wait for it, or {AGAIN}"
+        raise UserError("No prepared data set", where=str(folder), cure=cure)
+    facts: dict[str, Any] = read_stored(
+        path, {"format": int, "train_end": int, "generation": str}, AGAIN, FORMAT
+    )
+    return facts
+
+
+def _hash_of_files(folder: Path) -> str:
+    """SHA-256 over the names and bytes of all files in a folder."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        digest.update(str(path.relative_to(folder)).encode())
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
 
 
 @contextmanager

@@ -1,42 +1,220 @@
-"""Folders and files that are there whole or not at all."""
+"""Folders and files that are there whole or not at all, and errors of the disk that name the place.
 
+What is written lies in a temporary folder beside its place, locked by the process that writes it, until it is whole.
+The lock goes with the process, so that whoever writes to the same place next knows what a killed run left behind, and
+removes it.
+"""
+
+import errno
+import fcntl
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from genrec.errors import UserError
 
-class written_whole:
-    """A context manager: fill a temporary folder, then rename it into place; an error leaves nothing behind."""
+FULL = {
+    errno.ENOSPC: "The disk is full",
+    errno.EDQUOT: "The disk quota is used up",
+    errno.EFBIG: "A file is larger than may be written here",
+}
+ELSEWHERE = "free some space, or name a folder on another disk"
+REPLACED = "old"  # in the temporary folder: what stood in the place before
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
 
-    def __enter__(self) -> Path:
-        self.folder.parent.mkdir(parents=True, exist_ok=True)
-        self.part = Path(tempfile.mkdtemp(prefix=f".{self.folder.name}-", dir=self.folder.parent))
-        return self.part
+@contextmanager
+def written_whole(folder: Path) -> Iterator[Path]:
+    """A temporary folder to fill, which then replaces `folder`; an error leaves what was there before.
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if kind is not None:
-            shutil.rmtree(self.part, ignore_errors=True)
-            return
-        self.part.chmod(0o755)
-        old = self.part.with_name(f"{self.part.name}.old")
-        if self.folder.exists():
-            self.folder.rename(old)
-        self.part.rename(self.folder)
-        shutil.rmtree(old, ignore_errors=True)
+    Raises UserError that names the place where the disk is full or cannot be written to.
+    """
+    with _part(folder.parent, f".{folder.name}-") as part, place_named(folder):
+        yield part
+        _flush(part)
+        part.chmod(0o755)
+        before = part.with_name(f"{part.name}.{REPLACED}")
+        if folder.exists():
+            folder.rename(before)
+        try:
+            part.rename(folder)
+        except BaseException:
+            if before.exists():
+                before.rename(folder)
+            raise
+        shutil.rmtree(before, ignore_errors=True)
+
+
+@contextmanager
+def folders_written_whole(folder: Path, names: Sequence[str]) -> Iterator[Path]:
+    """A temporary folder to make the folders `names` in, which then replace those in `folder` together.
+
+    The last of them is taken away first and put into its place last: a reader who begins with it never meets a mixed
+    set, also where the process was killed in between. Then the next one to write here brings the old ones back first.
+    Raises UserError as written_whole, and where another process is writing to the same folder.
+    """
+    with (
+        place_named(folder),
+        _only_writer(folder),
+        _part(folder, ".new-", *(f".{name}-" for name in names), undo=names) as part,
+    ):
+        yield part
+        _flush(part)
+        (part / REPLACED).mkdir()
+        try:
+            for name in reversed(names):
+                if (folder / name).exists():
+                    (folder / name).rename(part / REPLACED / name)
+            for name in names:
+                (part / name).rename(folder / name)
+        except BaseException:
+            _bring_back(part, folder, names)
+            raise
 
 
 @contextmanager
 def file_written_whole(path: Path) -> Iterator[Path]:
-    """Where to write a file that is then there whole, in place of the one before, or not at all."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
+    """Where to write a file that is then there whole, in place of the one before, or not at all.
+
+    Raises UserError that names the file where the disk is full or cannot be written to.
+    """
+    with _part(path.parent, f".{path.name}-") as folder, place_named(path):
+        part = folder / path.name
+        yield part
+        _flush(part)
+        part.replace(path)
+
+
+@contextmanager
+def place_named(path: Path) -> Iterator[None]:
+    """Turn the error of a full disk, also one that a library wrapped in its own, into a UserError that names path."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        if what := disk_full(error):
+            raise UserError(what, str(path), ELSEWHERE) from error
+        raise
+
+
+def disk_full(error: BaseException) -> str:
+    """What an error says of the disk's space, "" where it is about something else."""
+    cause: BaseException | None = error
+    while cause is not None:
+        for number, what in FULL.items():
+            if getattr(cause, "errno", None) == number or os.strerror(number) in str(cause):
+                return what
+        cause = cause.__cause__ or cause.__context__
+    return ""
+
+
+def check_writable(folder: Path) -> None:
+    """Raises UserError where `folder` cannot be made or written to; leaves nothing there."""
+    place = folder
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    with _permitted(folder), tempfile.TemporaryFile(dir=place) as file:
+        file.write(b"x")
+        file.flush()
+
+
+@contextmanager
+def _permitted(path: Path) -> Iterator[None]:
+    """Turn an error of making or opening what is needed to write to `path` into a UserError."""
+    try:
+        yield
+    except OSError as error:
+        what = disk_full(error) or f"This place cannot be written to: {error.strerror or error}"
+        cure = ELSEWHERE if disk_full(error) else "name another, or see to its permissions"
+        raise UserError(what, str(path), cure) from error
+
+
+@contextmanager
+def _part(parent: Path, prefix: str, *leftovers: str, undo: Sequence[str] = ()) -> Iterator[Path]:
+    """A temporary folder in parent, locked while it is filled and gone at the end.
+
+    leftovers: prefixes of those that killed runs may have left, which are removed first. undo: folders of parent that
+    such a run may have moved into its own and not replaced.
+    """
+    with _permitted(parent):
+        parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(parent, (prefix, *leftovers), undo)
+        part, lock = _locked_folder(parent, prefix)
     try:
         yield part
-        part.replace(path)
     finally:
-        part.unlink(missing_ok=True)
+        shutil.rmtree(part, ignore_errors=True)
+        os.close(lock)
+
+
+def _locked_folder(parent: Path, prefix: str) -> tuple[Path, int]:
+    """A new folder and its lock; made again where another process took it for a leftover before it was locked."""
+    while True:
+        part = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+        lock = _lock(part)
+        if lock is not None and part.exists():
+            return part, lock
+        if lock is not None:
+            os.close(lock)
+
+
+def _lock(folder: Path) -> int | None:
+    """An open descriptor that holds the folder's lock; None where another process holds it or the folder is gone."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+@contextmanager
+def _only_writer(folder: Path) -> Iterator[None]:
+    """Hold the lock of the folder itself. Raises UserError where another process does."""
+    with _permitted(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    lock = _lock(folder)
+    if lock is None:
+        raise UserError("Another process is writing here", str(folder), "wait for it, or name another folder")
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
+def _remove_leftovers(parent: Path, prefixes: Sequence[str], undo: Sequence[str]) -> None:
+    """Remove the temporary folders of processes that are gone, once what they had moved away is back."""
+    pattern = re.compile(rf"({'|'.join(map(re.escape, prefixes))})[a-z0-9_]{{8}}(\.{REPLACED})?")
+    for path in sorted(parent.iterdir()):
+        if pattern.fullmatch(path.name) and (lock := _lock(path)) is not None:
+            if any(not (parent / name).exists() for name in undo):
+                _bring_back(path, parent, undo)
+            shutil.rmtree(path, ignore_errors=True)
+            os.close(lock)
+
+
+def _bring_back(part: Path, folder: Path, names: Sequence[str]) -> None:
+    """Undo a replacement that did not come to its end; the last of the names is the last to be back."""
+    for name in names:
+        if (part / REPLACED / name).exists():
+            if (folder / name).exists():
+                (folder / name).rename(part / name)
+            (part / REPLACED / name).rename(folder / name)
+
+
+def _flush(path: Path) -> None:
+    """Have what was written reach the disk, where a full one shows at the latest."""
+    for file in [path, *path.rglob("*")] if path.is_dir() else [path]:
+        descriptor = os.open(file, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,5 +1,8 @@
 """A prepared data set: which numbers its lines say, and what is known at the log's end."""
 
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -12,6 +15,7 @@ from small_logs import NEXT, TASKS, prepared, row, table
 from training_fixtures import tiny_shop
 
 from genrec import summary
+from genrec.cli import dispatch
 from genrec.dataset import Prepared, prepare
 from genrec.errors import UserError
 from genrec.findings import Findings
@@ -96,3 +100,54 @@ def test_the_summary_says_when_a_catalog_is_larger_than_what_is_tracked(
     assert "tracked   the first 2 of 3 items to be met: the others have shares" in summary.summary(
         data, Findings()
     )
+
+
+def test_tables_and_prepared_data_of_two_runs_are_refused(tmp_path: Path) -> None:
+    for name, end in (("one", 1), ("two", 2)):
+        prepared([row("u", "a", 0, "impression"), row("u", "a", end, "click")]).save(tmp_path / name)
+    shutil.rmtree(tmp_path / "one" / "prepared")
+    shutil.copytree(tmp_path / "two" / "prepared", tmp_path / "one" / "prepared")
+    with pytest.raises(UserError, match="tables/ and prepared/ are of two runs of `genrec data prepare`"):
+        Prepared.load(tmp_path / "one")
+    Prepared.load(tmp_path / "two")
+
+
+def test_what_is_read_late_is_refused_where_the_data_set_was_prepared_anew(tmp_path: Path) -> None:
+    """A server reads the latest statistics when they are first asked for."""
+    prepared([row("u", "a", 0, "impression"), row("u", "a", 1, "click")]).save(tmp_path)
+    early, late = Prepared.load(tmp_path), Prepared.load(tmp_path)
+    early.statistics_now()
+    prepared([row("u", "a", 0, "impression"), row("u", "a", 2, "click")]).save(tmp_path)
+    early.statistics_now()
+    with pytest.raises(UserError, match="prepared anew since it was opened"):
+        late.statistics_now()
+
+
+# `genrec data prepare` where no file may grow beyond some bytes: the system refuses the write, as a full disk does.
+ON_A_FULL_DISK = """
+import resource, sys
+from genrec.cli import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+sys.exit(main(["data", "prepare", "simulator", "--set", "users=20", "--out", sys.argv[1]]))
+"""
+
+
+def test_a_full_disk_is_named_with_its_place_and_leaves_the_data_set_that_was_there(tmp_path: Path) -> None:
+    out = tmp_path / "shop"
+    prepared([row("u", "a", 0, "impression"), row("u", "a", 1, "click")]).save(out)
+    before = Prepared.load(out).generation
+    done = subprocess.run(
+        [sys.executable, "-c", ON_A_FULL_DISK, str(out)], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 2, done.stderr
+    assert "error: A file is larger than may be written here" in done.stderr
+    assert f"where: {out}\n" in done.stderr
+    assert Prepared.load(out).generation == before
+    assert sorted(path.name for path in out.iterdir()) == ["prepared", "tables"]
+
+
+def test_a_place_that_cannot_be_written_to_is_refused_before_the_log_is_read(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    out = str(tmp_path / "file" / "shop")
+    with pytest.raises(UserError, match="This place cannot be written to"):
+        dispatch(["data", "prepare", "files", str(tmp_path / "no-such-log"), "--out", out])

@@ -92,6 +92,7 @@ def _prepare_arguments(parser: argparse.ArgumentParser) -> None:
 def _prepare(args: argparse.Namespace) -> int:
     from genrec.dataset import with_history
     from genrec.doubts import judge
+    from genrec.files import check_writable
     from genrec.findings import Findings
     from genrec.labelled import label
     from genrec.sources import load_source
@@ -99,6 +100,7 @@ def _prepare(args: argparse.Namespace) -> int:
     from genrec.tasks import load_tasks
 
     findings = Findings()
+    check_writable(args.out or Path("data"))
     loaded = load_source(args.source, args.path, findings, **_options(args))
     findings.repaired = list(loaded.repairs)
     loaded = loaded._replace(reading=_split(args, loaded.reading))
