@@ -13,7 +13,7 @@ from genrec.findings import Findings
 from genrec.labelled import LabelledLog, label
 from genrec.reading import Loaded
 from genrec.sources.files import read
-from genrec.sources.files.mapping import find_mapping
+from genrec.sources.files.mapping_file import find_mapping
 from genrec.summary import examples_table
 from genrec.tasks import Task, load_tasks
 

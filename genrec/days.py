@@ -1,7 +1,8 @@
 """Where days begin and end in a time zone."""
 
+from difflib import get_close_matches
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import numpy as np
 import pandas as pd
@@ -15,9 +16,9 @@ def zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise UserError(
-            f"No time zone {name!r}", where="time_zone", cure="write an IANA name, such as Europe/Berlin"
-        ) from error
+        near = get_close_matches(name, available_timezones(), n=1)
+        cure = f"did you mean {near[0]!r}?" if near else "write an IANA name, such as Europe/Berlin"
+        raise UserError(f"No time zone {name!r}", where="time_zone", cure=cure) from error
 
 
 def next_midnight(times: np.ndarray, time_zone: str = "UTC") -> np.ndarray:

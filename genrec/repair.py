@@ -87,7 +87,8 @@ def _with_titles(items: pa.Table, repairs: list[Repair]) -> pa.Table:
     titles, n = cleaned(items["title"].to_pylist(), items["item_id"].to_pylist())
     if n:
         repairs.append(Repair("titles were empty or not one plain line: put right", n))
-    years = items["year"].to_pylist() if "year" in items.column_names else None
+    dated = "year" in items.column_names and not pa.types.is_nested(items["year"].type)
+    years = items["year"].to_pylist() if dated else None
     names, n = distinct(titles, years)
     if n:
         examples = tuple(new for old, new in zip(titles, names, strict=True) if old != new)[:3]

@@ -81,7 +81,7 @@ def test_it_goes_on_after_a_refusal_and_counts_the_rows(folder: Path) -> None:
         == f"""\
 refused   item_id is not in items: '9', '8' (4 rows)
           where: {folder}/events.csv, line 4, column item_id
-          cure:  add the rows to items, or take these events out
+          cure:  add the rows to items, or say unknown: drop (or keep) for items in the mapping
 0 repaired, 0 warnings, 1 refused: nothing can be loaded until this is corrected"""
     )
 

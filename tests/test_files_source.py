@@ -220,7 +220,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], list[str]]] = {
     ),
     "bad YAML": (lambda f: edit(f / "mapping.yaml", "items: {", "items: {{"), ["not YAML", "line "]),
     "yes as a value": (lambda f: edit(f / "mapping.yaml", "view:", "yes:"), ["True", "quotes"]),
-    "bad unit": (lambda f: edit(f / "mapping.yaml", "unit: s", "unit: min"), ["'min'", "ms"]),
+    "bad unit": (lambda f: edit(f / "mapping.yaml", "unit: s", "unit: weeks"), ["'weeks'", "ms"]),
 }
 
 

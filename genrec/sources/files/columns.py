@@ -1,24 +1,30 @@
 """Raw columns made into typed ones; each value that cannot be is refused with its line, its column and a cure."""
 
-import time
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from genrec.errors import UserError
 from genrec.findings import Findings
+from genrec.sources.files.hints import nearest
 from genrec.sources.files.mapping import Column, TableMapping
 from genrec.sources.files.sheet import Sheet
-from genrec.tables import TIMESTAMP
+from genrec.sources.files.text import NotText, as_text, filled, floats, number_of, plain
 
-_TICKS = {"s": 1_000_000, "ms": 1_000, "us": 1}  # microseconds
-_DAY = 86_400_000_000
 _WHOLE = r"^-?(0|[1-9]\d{0,17})$"  # fits 64 bits; a leading zero makes it a code, such as a postal code
-_DECIMAL = r"^-?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?$"
-_FROM_1980 = 315_532_800_000_000
+_DECIMAL = r"^-?(0|[1-9]\d{0,14})(\.\d+)?([eE][-+]?\d+)?$"  # whole numbers of more digits are codes
+_INDEX = re.compile(r"|Unnamed: \d+|__index_level_\d+__")
+
+_SHOWN, _EXAMINED = 3, 1_000  # values of a message, and the rows that they are taken from
+
+
+def is_index(name: str) -> bool:
+    """Whether a column is the row number that pandas writes into CSV ("" or "Unnamed: 0") and Parquet."""
+    return bool(_INDEX.fullmatch(name))
 
 
 @dataclass(frozen=True)
@@ -30,33 +36,50 @@ class Reader:
     mapping: TableMapping
     findings: Findings
 
+    @property
+    def rows(self) -> int:
+        return int(self.sheet.table.num_rows)
+
     def column(self, ours: str) -> Column:
+        """Where the mapping says that one of our columns comes from."""
+        if ours == "event" and self.mapping.event:
+            return Column(always=self.mapping.event)
         return (self.mapping.columns or {}).get(ours, Column(ours))
 
     def raw(self, ours: str, optional: bool = False) -> pa.Array | None:
         """The column as one array, with `values` applied; None where it is missing (refused unless optional)."""
-        column, rows = self.column(ours), self.sheet.table.num_rows
+        column = self.column(ours)
         if column.always:
-            return pa.array([column.always] * rows, pa.string())
+            return pa.array([column.always] * self.rows, pa.string())
+        if column.source in self.sheet.faults:
+            self.findings.refuse_error(self.sheet.faults[column.source])
+            return None
         if column.source not in self.sheet.table.column_names:
             named = ours in (self.mapping.columns or {})
             if not optional or named:
                 self._refuse_missing(ours, column.source)
             return None
-        array = self.sheet.table[column.source].combine_chunks()
-        if pa.types.is_dictionary(array.type):
-            array = array.dictionary_decode()
-        if pa.types.is_null(array.type):
-            array = array.cast(pa.string())
+        array = plain(self.sheet.table[column.source])
         renamed = self.mapping.values.get(ours)
-        return _renamed(array, dict(renamed)) if renamed and not pa.types.is_nested(array.type) else array
+        if not renamed or pa.types.is_nested(array.type):
+            return array
+        try:
+            return _renamed(as_text(array), dict(renamed))
+        except NotText:
+            return _renamed(array.cast(pa.string()), dict(renamed))
 
     def _refuse_missing(self, ours: str, source: str) -> None:
-        has = ", ".join(self.sheet.table.column_names) or "none"
+        has = ", ".join(filter(None, self.sheet.names)) or "none"
+        near = nearest(source, [name for name in self.sheet.names if not is_index(name)])
+        cure = (
+            f"map it: columns: {{{ours}: {near}}}"
+            if near
+            else f"map it: columns: {{{ours}: NAME IN THE FILE}}"
+        )
         self.findings.refuse(
             f"{self.name} has no column {source!r}",
             where=f"{self.sheet.path}, columns: {has}",
-            cure=f"rename a column, or map it: columns: {{{ours}: NAME IN THE FILE}}",
+            cure=f"rename a column, or {cure}",
         )
 
     def refuse(
@@ -64,207 +87,120 @@ class Reader:
     ) -> None:
         """One refusal for all rows where `bad` is true; it shows the first one and up to three values."""
         rows = np.flatnonzero(bad)
-        shown = tuple(dict.fromkeys(_shown(values[int(r)]) for r in rows[:3])) if values is not None else ()
+        shown: tuple[str, ...] = ()
+        if values is not None:
+            shown = tuple(dict.fromkeys(_shown(values[int(row)]) for row in rows[:_EXAMINED]))[:_SHOWN]
         where = self.sheet.where(int(rows[0]), self.column(ours).source)
         self.findings.refuse(what, where, cure, len(rows), shown)
-
-    def known(self, events: pa.Table, ours: str, table: pa.Table) -> None:
-        """Refuse events whose user_id or item_id is not in its table. Null ids are no ids."""
-        name = "users" if ours == "user_id" else "items"
-        found = pc.is_in(events[ours], value_set=table[ours].combine_chunks().unique())
-        bad = pc.and_(pc.invert(found), pc.is_valid(events[ours])).to_numpy()
-        if bad.any():
-            cure = f"add the rows to {name}, or take these events out"
-            self.refuse(bad, ours, f"{ours} is not in {name}", cure, events[ours])
 
     def text(self, ours: str, required: bool, optional: bool = False) -> pa.Array | None:
         """Text or whole numbers, as strings. required: null is refused. optional: the column may be missing."""
         array = self.raw(ours, optional)
         if array is None:
             return None
-        kind = array.type
-        if pa.types.is_large_string(kind) or pa.types.is_integer(kind) or pa.types.is_string_view(kind):
-            array = array.cast(pa.string())
-        if array.null_count == len(array):
-            array = pa.nulls(len(array), pa.string())  # of whatever type it was that holds nothing
-        if not pa.types.is_string(array.type):
-            cure = "write it as text or whole numbers" + (
-                " (an empty cell makes whole numbers decimal)" if pa.types.is_floating(kind) else ""
-            )
-            self.refuse(_filled(array), ours, f"{ours} is {kind}, not text", cure, array)
+        try:
+            texts = as_text(array)
+        except NotText as error:
+            self.refuse(error.rows, ours, f"{ours} is {error.what}", error.cure, array)
             return None
-        if required and array.null_count:
-            self.refuse(
-                array.is_null().to_numpy(False), ours, f"{ours} is empty", "fill it, or leave the row out"
-            )
+        if required and texts.null_count:
+            self.refuse(~filled(texts), ours, f"{ours} is empty", "fill it, or leave the row out")
             return None
-        return array
+        return texts
 
     def number(self, ours: str, check: Callable[[np.ndarray], np.ndarray], rule: str) -> pa.Array | None:
         """A float64 column that may be missing. check: true where a finite value is good; rule: in words."""
         array = self.raw(ours, optional=True)
         if array is None:
             return None
-        values = _floats(array)
-        bad = _filled(array) & ~np.isfinite(values)
+        values = floats(array)
+        bad = filled(array) & ~np.isfinite(values)
         with np.errstate(invalid="ignore"):  # of those that are not finite
             bad |= np.isfinite(values) & ~check(values)
         if bad.any():
             self.refuse(bad, ours, f"{ours} is not {rule}", "correct it, or leave it empty", array)
             return None
-        return pa.array(values, pa.float64(), mask=~_filled(array))
-
-    def times(self) -> pa.Array | None:
-        """ts as microseconds UTC; times without an offset are UTC. Refused: before 1970, after tomorrow."""
-        array = self.raw("ts")
-        if array is None:
-            return None
-        if array.null_count:
-            self.refuse(array.is_null().to_numpy(False), "ts", "ts is empty", "fill it, or leave the row out")
-            return None
-        if pa.types.is_temporal(array.type) and not (
-            pa.types.is_time(array.type) or pa.types.is_duration(array.type)
-        ):
-            return self._in_range(_instants(array).astype(np.float64), array, "us")
-        unit = self.mapping.ts_unit
-        if not unit and not pa.types.is_string(array.type):
-            self.refuse(
-                _filled(array), "ts", "ts is a number of unknown unit", "say ts_unit: s, ms or us", array
-            )
-            return None
-        if unit in ("", "iso"):
-            micro, bad = _iso(_strings(array))
-            if bad.any():
-                cure = "write times such as 2024-05-31T18:00:00Z, or say ts_unit: s, ms or us for numbers"
-                self.refuse(bad, "ts", "ts is not a time in ISO 8601", cure, array)
-                return None
-            return self._in_range(micro.astype(float), array, "us", micro)
-        values = _floats(array)
-        bad = ~np.isfinite(values)
-        if bad.any():
-            self.refuse(
-                bad, "ts", f"ts is not a number of {unit}", "correct it, or say ts_unit: iso for dates", array
-            )
-            return None
-        return self._in_range(values, array, unit)
-
-    def _in_range(
-        self, values: np.ndarray, array: pa.Array, unit: str, micro: np.ndarray | None = None
-    ) -> pa.Array | None:
-        now = time.time() * 1_000_000
-        scaled = values * _TICKS[unit]
-        bad = (scaled < 0) | (scaled > now + _DAY)
-        if bad.any():
-            late, cure = values[bad] > 0, "correct the time; it must lie between 1970 and tomorrow"
-            finer = [
-                u
-                for u in _TICKS
-                if 0 < np.max(values[bad]) * _TICKS[u] <= now + _DAY and _TICKS[u] < _TICKS[unit]
-            ]
-            if late.all() and finer and bad.mean() > 0.5:  # else it is those rows, and not the unit
-                cure = f"these look like {finer[0]}: say ts_unit: {finer[0]}"
-            self.refuse(bad, "ts", "ts is out of range", cure, array)
-            return None
-        coarser = [u for u in _TICKS if _TICKS[u] > _TICKS[unit] and self.mapping.ts_unit]
-        if coarser and len(values) and scaled.max() < _FROM_1980:
-            # Seconds read as milliseconds all fall into January 1970.
-            cure = "these look like s: say ts_unit: s"
-            self.refuse(np.ones(len(values), bool), "ts", "every ts lies before 1980", cure, array)
-            return None
-        whole = micro if micro is not None else _microseconds(array, scaled, _TICKS[unit])
-        return pa.array(whole, pa.int64()).cast(TIMESTAMP)
+        return pa.array(values, pa.float64(), mask=~filled(array))
 
     def extra(self, ours: str) -> pa.Array | None:
-        """A column of the user's own: text, whole or decimal numbers, or lists of text."""
+        """A column of the user's own: text, whole or decimal numbers, or lists of text.
+
+        What is none of these is refused where the mapping names it, and else left out with a warning.
+        """
+        named = ours in (self.mapping.columns or {}) or ours == "category"
+        if not named and (fault := self.sheet.faults.get(ours)):
+            self._leave_out(ours, fault)
+            return None
         array = self.raw(ours)
         if array is None:
             return None
-        kind = array.type
-        separator = self.column(ours).separator
-        if pa.types.is_boolean(kind) or pa.types.is_large_string(kind) or pa.types.is_temporal(kind):
-            array = array.cast(pa.string())
-        if pa.types.is_string(array.type):
-            if separator or ours == "category":
-                return _lists(array, separator)
-            return _inferred(array) if self.sheet.delimiter else array
-        if pa.types.is_integer(kind):
-            return array.cast(pa.int64())
-        if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        try:
+            return self._converted(ours, array)
+        except (NotText, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            rows = error.rows if isinstance(error, NotText) else filled(array)
+            what = error.what if isinstance(error, NotText) else str(array.type)
+            cure = "write text, numbers or lists of text"
+            if named:
+                self.refuse(rows, ours, f"{ours} is {what}", cure, array)
+            else:
+                where = self.sheet.where(int(np.flatnonzero(rows)[0]), ours)
+                self._leave_out(ours, UserError(f"it is {what}", where, cure))
+            return None
+
+    def _leave_out(self, ours: str, why: UserError) -> None:
+        cure = f"{why.cure}; nothing else depends on it"
+        self.findings.warn(f"Column {ours} of {self.name} left out: {why.what}", why.where, cure)
+
+    def _converted(self, ours: str, array: pa.Array) -> pa.Array:
+        """Raises NotText or Arrow's errors for a type that is neither text nor number."""
+        kind, separator = array.type, self.column(ours).separator
+        array = number_of(array)
+        if pa.types.is_floating(array.type):
             values = array.cast(pa.float64())
             return pc.if_else(pc.is_finite(values), values, pa.scalar(None, pa.float64()))
-        if (pa.types.is_list(kind) or pa.types.is_large_list(kind)) and (
-            pa.types.is_string(kind.value_type)
-            or pa.types.is_large_string(kind.value_type)
-            or array.null_count == len(array)
-        ):
-            return array.cast(pa.list_(pa.string()))
-        if pa.types.is_list(kind) and pa.types.is_null(kind.value_type):
-            return array.cast(pa.list_(pa.string()))
-        if array.null_count == len(array):
-            return pa.nulls(len(array), pa.string())
-        self.refuse(_filled(array), ours, f"{ours} is {kind}", "write text, numbers or lists of text", array)
-        return None
+        if pa.types.is_signed_integer(array.type) or (pa.types.is_integer(kind) and kind.bit_width < 64):
+            return array.cast(pa.int64())
+        if is_list(kind):
+            return _list_of_text(array)
+        if pa.types.is_boolean(kind) or pa.types.is_temporal(kind):
+            texts = array.cast(pa.string())
+        else:
+            texts = as_text(array)
+        if separator or ours == "category":
+            return _lists(texts, separator)
+        return _inferred(texts) if self.sheet.delimiter or pa.types.is_uint64(kind) else texts
 
 
-def _filled(array: pa.Array) -> np.ndarray:
-    filled: np.ndarray = array.is_valid().to_numpy(zero_copy_only=False)
-    return filled
+def is_list(kind: pa.DataType) -> bool:
+    """Whether a type holds several values a row, in any of Arrow's layouts."""
+    return bool(
+        pa.types.is_list(kind)
+        or pa.types.is_large_list(kind)
+        or pa.types.is_fixed_size_list(kind)
+        or pa.types.is_list_view(kind)
+    )
 
 
-def _strings(array: pa.Array) -> pd.Series:
-    return pd.Series(array.to_pylist(), dtype=object).astype(str)
-
-
-def _iso(texts: pd.Series) -> tuple[np.ndarray, np.ndarray]:
-    """(microseconds UTC, true where it is no time). Bare numbers are none, though ISO 8601 has a compact form."""
-    zoned = texts.str.contains(r"[T ].*(?:[zZ]|[+-]\d\d(?::?\d\d)?)$", regex=True)
-    micro, bad = np.zeros(len(texts), np.int64), np.zeros(len(texts), bool)
-    # Apart, because pandas gives a time without an offset the offset of the row before it.
-    for rows in (np.flatnonzero(zoned), np.flatnonzero(~zoned)):
-        parsed = pd.to_datetime(texts.iloc[rows], format="ISO8601", utc=True, errors="coerce")
-        micro[rows] = parsed.dt.tz_convert(None).to_numpy().astype("datetime64[us]").astype(np.int64)
-        bad[rows] = parsed.isna()
-    return micro, bad | texts.str.fullmatch(r"[\d.]{9,}").to_numpy()
+def _list_of_text(array: pa.Array) -> pa.Array:
+    """Raises NotText, of whole rows, where the members are neither text nor whole numbers."""
+    try:
+        members = as_text(pc.list_flatten(array))
+    except NotText as error:
+        raise NotText(f"a list of {error.what}", filled(array), error.cure) from error
+    lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy()
+    offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int32())
+    return pa.ListArray.from_arrays(offsets, members, mask=array.is_null())
 
 
 def _shown(value: pa.Scalar) -> str:
-    """For a message; a time that no calendar of Python's has is told as the number that the file holds."""
+    """For a message; a time that no calendar of Python's has is shown as the number that the file holds."""
     try:
         return repr(value.as_py())[:60]
     except (OverflowError, ValueError):
         return f"{value.type} {value.value}"
 
 
-def _floats(array: pa.Array) -> np.ndarray:
-    """float64, NaN where it is null or no number. True and false, dates and times are no numbers."""
-    kind = array.type
-    if pa.types.is_boolean(kind) or pa.types.is_nested(kind) or pa.types.is_temporal(kind):
-        return np.full(len(array), np.nan)
-    values = array.to_pandas()
-    return np.asarray(pd.to_numeric(values, errors="coerce"), dtype=np.float64)
-
-
-def _instants(array: pa.Array) -> np.ndarray:
-    """Dates and times of any unit and zone as microseconds UTC."""
-    if pa.types.is_date(array.type):
-        array = array.cast(pa.timestamp("ms"))
-    instants: np.ndarray = array.cast(TIMESTAMP, safe=False).cast(pa.int64()).to_numpy()
-    return instants
-
-
-def _microseconds(array: pa.Array, scaled: np.ndarray, ticks: int) -> np.ndarray:
-    """Whole numbers stay exact; decimals are rounded to microseconds."""
-    if pa.types.is_temporal(array.type):
-        return _instants(array)
-    try:
-        whole: np.ndarray = array.cast(pa.int64()).to_numpy() * ticks
-    except pa.ArrowInvalid:
-        whole = np.rint(scaled).astype(np.int64)
-    return whole
-
-
-def _renamed(array: pa.Array, names: dict[str, str]) -> pa.Array:
-    texts = array.cast(pa.string())
+def _renamed(texts: pa.Array, names: dict[str, str]) -> pa.Array:
     at = pc.index_in(texts, value_set=pa.array(list(names), pa.string()))
     return pc.coalesce(pc.take(pa.array(list(names.values()), pa.string()), at), texts)
 

@@ -1,50 +1,77 @@
-"""One CSV, JSONL or Parquet file as raw columns that still know the line they came from."""
+"""One table's file, or folder of files, as raw columns that still know the line they came from."""
 
-import csv
 import gzip
-import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn, TextIO
+from urllib.parse import unquote
 
 import pyarrow as pa
-import pyarrow.csv as arrow_csv
-import pyarrow.parquet as pq
 
 from genrec.errors import UserError
+from genrec.sources.files.csv_file import csv_records, read_csv
+from genrec.sources.files.jsonl import json_lines, read_jsonl
+from genrec.sources.files.parquet import read_parquet
+from genrec.sources.files.text import NotText, as_text
+from genrec.sources.files.unpack import PACKED, suffix_of
 
-_TO_UTF8 = "save the file as UTF-8, for example: iconv -f latin1 -t utf-8 OLD > NEW"
-_FORMATS = "write .csv, .tsv or .jsonl (also .gz), or .parquet"
+_TEXT = (".csv", ".tsv", ".jsonl", ".ndjson", ".json")
+SUFFIXES = (*_TEXT, *(text + packed for text in _TEXT for packed in PACKED), ".parquet")
+FORMATS = ".csv, .tsv or .jsonl (also .gz or .zst), or .parquet"
+_HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """table: raw columns; those of a CSV are strings, "" is null. Only asked where a row is, it counts lines."""
+    """The columns of one table as they stand in its file.
+
+    table: the columns that were wanted and can be typed; those of a CSV are strings, "" is null.
+    names: every column of the file. faults: wanted columns that have no type, and why.
+    parts: of a folder, its files in order. Lines are counted only where a message asks for one.
+    """
 
     path: Path
     table: pa.Table
     delimiter: str = ""  # of a CSV
+    names: tuple[str, ...] = ()
+    faults: Mapping[str, UserError] = field(default_factory=dict)
+    parts: tuple["Sheet", ...] = ()
 
     def where(self, row: int, column: str = "") -> str:
         """ "log.csv, line 17, column time" (Parquet: row 17); lines and rows count from 1, a header is line 1."""
-        at = f"row {row + 1}" if self.path.suffix == ".parquet" else f"line {self._line(row)}"
+        for part in self.parts:
+            if row < part.table.num_rows:
+                return part.where(row, column)
+            row -= part.table.num_rows
+        at = f"row {row + 1}" if suffix_of(self.path) == ".parquet" else f"line {self._line(row)}"
         return f"{self.path}, {at}" + (f", column {column}" if column else "")
 
     def _line(self, row: int) -> int:
         if self.delimiter:
-            for record, (line, _) in enumerate(_csv_records(self.path, self.delimiter)):
+            for record, (line, _) in enumerate(csv_records(self.path, self.delimiter)):
                 if record == row + 1:
                     return line
-        for record, (line, _) in enumerate(_json_lines(self.path)):
+        for record, (line, _) in enumerate(json_lines(self.path)):
             if record == row:
                 return line
         return row + 1
 
 
-def read_sheet(path: Path, delimiter: str = "") -> Sheet:
-    """Raises UserError: not there, unknown format, not UTF-8, ragged rows, broken JSON, cut-off file."""
-    suffix = "".join(path.suffixes[-2:]) if path.suffix == ".gz" else path.suffix
+def read_sheet(path: Path, delimiter: str = "", wanted: Callable[[str], bool] | None = None) -> Sheet:
+    """Read one file, or every file of a folder as one table; `k=v` in a folder's path is a column k.
+
+    wanted: which columns to type; of those that cannot be, `faults` says why. Without it all are, and the first fault
+    is raised. Raises UserError: not there, unknown format, not UTF-8, ragged rows, broken JSON, cut-off file.
+    """
+    choose = wanted or (lambda name: True)
+    sheet = _read_folder(path, delimiter, choose) if path.is_dir() else _read_file(path, delimiter, choose)
+    if wanted is None and sheet.faults:
+        raise next(iter(sheet.faults.values()))
+    return sheet
+
+
+def _read_file(path: Path, delimiter: str, wanted: Callable[[str], bool]) -> Sheet:
+    suffix = suffix_of(path)
     if not path.is_file():
         raise UserError(
             "No such file",
@@ -52,168 +79,81 @@ def read_sheet(path: Path, delimiter: str = "") -> Sheet:
             cure="check the path; a mapping's are relative to the data's folder",
         )
     try:
-        if suffix in (".csv", ".tsv", ".csv.gz", ".tsv.gz"):
-            return _read_csv(path, delimiter or ("\t" if suffix.startswith(".tsv") else ","))
-        if suffix in (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz"):
-            return Sheet(path, _read_jsonl(path))
-        if suffix == ".parquet":
-            return Sheet(path, _read_parquet(path))
-    except (EOFError, gzip.BadGzipFile) as error:
+        if suffix in (".csv", ".tsv"):
+            delimiter = delimiter or ("\t" if suffix == ".tsv" else ",")
+            header, table = read_csv(path, delimiter, wanted)
+            return Sheet(path, table, delimiter, tuple(header))
+        if suffix in (".jsonl", ".ndjson", ".json", ".parquet"):
+            read = read_parquet if suffix == ".parquet" else read_jsonl
+            names, columns, faults = read(path, wanted)
+            return Sheet(path, pa.table(columns), "", tuple(names), faults)
+    except PermissionError as error:
+        raise UserError("The file may not be read", where=str(path), cure="change its permissions") from error
+    except (EOFError, gzip.BadGzipFile, OSError) as error:
         raise UserError(
             f"The file cannot be unpacked: {error}", where=str(path), cure="copy it again"
         ) from error
-    except PermissionError as error:
-        raise UserError("The file may not be read", where=str(path), cure="change its permissions") from error
-    raise UserError(f"Unknown format {suffix or path.name!r}", where=str(path), cure=_FORMATS)
+    raise UserError(f"Unknown format {suffix or path.name!r}", str(path), f"write {FORMATS}")
 
 
-def _read_csv(path: Path, delimiter: str) -> Sheet:
-    header = next((fields for _, fields in _csv_records(path, delimiter)), None)
-    if header is None:
-        raise UserError("The file is empty", where=str(path), cure="give it a header line and rows")
-    if any(_surrogate(name) for name in header):
-        raise UserError("Not UTF-8: the header", where=f"{path}, line 1", cure=_TO_UTF8)
-    if len(header) == 1 and (other := next((mark for mark in ";\t|," if mark in header[0]), None)):
-        raise UserError(
-            f"The file has one column, called {header[0]!r}",
-            where=f"{path}, line 1",
-            cure=f"say `delimiter: {other!r}` for this table in the mapping",
-        )
-    twice = sorted({name for name in header if header.count(name) > 1})
-    if twice:
-        raise UserError(
-            f"Two columns are called {twice[0]!r}", where=f"{path}, line 1", cure="rename one of them"
-        )
+def _read_folder(folder: Path, delimiter: str, wanted: Callable[[str], bool]) -> Sheet:
+    """Every file of a folder, in the order of their names; what begins with _ or . (Spark's _SUCCESS) is none."""
+    files = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not any(n.startswith(("_", ".")) for n in path.relative_to(folder).parts)
+    ]
+    if not files:
+        raise UserError("The folder holds no files", str(folder), f"give it files: {FORMATS}")
+    formats = sorted({suffix_of(path) for path in files})
+    if len(formats) > 1:
+        cure = "name one file, or a folder whose files are the parts of one table"
+        raise UserError(f"The folder holds files of several formats: {', '.join(formats)}", str(folder), cure)
+    parts = tuple(_with_keys(_read_file(path, delimiter, wanted), folder, wanted) for path in files)
+    faults = {name: error for part in reversed(parts) for name, error in part.faults.items()}
+    columns = {}
+    for name in dict.fromkeys(name for part in parts for name in part.table.column_names):
+        if name not in faults:
+            try:
+                columns[name] = _joined(name, parts)
+            except UserError as error:
+                faults[name] = error
+    names = tuple(dict.fromkeys(name for part in parts for name in part.names))
+    return Sheet(folder, pa.table(columns), parts[0].delimiter, names, faults, parts)
+
+
+def _with_keys(part: Sheet, folder: Path, wanted: Callable[[str], bool]) -> Sheet:
+    """A part with the keys of its path (country=de/day=2024-05-01) as columns of text."""
+    table, names = part.table, list(part.names)
+    for step in part.path.relative_to(folder).parts[:-1]:
+        key, equals, value = step.partition("=")
+        if equals and key not in names:
+            names.append(key)
+            if wanted(key):
+                text = None if value == _HIVE_NULL else unquote(value)
+                table = table.append_column(key, pa.array([text] * table.num_rows, pa.string()))
+    return Sheet(part.path, table, part.delimiter, tuple(names), part.faults)
+
+
+def _joined(name: str, parts: tuple[Sheet, ...]) -> pa.ChunkedArray:
+    """One column of all parts: null where a part lacks it, text where parts differ as 7 and "7" do."""
+    tables = [
+        part.table.select([name])
+        if name in part.table.column_names
+        else pa.table({name: pa.nulls(part.table.num_rows)})
+        for part in parts
+    ]
     try:
-        table = arrow_csv.read_csv(
-            path,
-            arrow_csv.ReadOptions(block_size=1 << 24),
-            arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-            arrow_csv.ConvertOptions(
-                column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=True, null_values=[""]
-            ),
-        )
-    except (pa.ArrowInvalid, OSError) as error:
-        _fault_of_csv(path, delimiter, header, str(error))
-    return Sheet(path, table, delimiter)
-
-
-def _fault_of_csv(path: Path, delimiter: str, header: list[str], said: str) -> NoReturn:
-    """Arrow says that a file is broken; find the line and column that a person can look at."""
-    for line, fields in _csv_records(path, delimiter):
-        for name, value in zip(header, fields, strict=False):
-            if _surrogate(value):
-                shown = value.encode("utf-8", "surrogateescape")[:40]
-                raise UserError(
-                    f"Not UTF-8: {shown!r}",
-                    where=f"{path}, line {line}, column {name}",
-                    cure=_TO_UTF8,
-                )
-        if len(fields) != len(header):
-            raise UserError(
-                f"{len(fields)} fields, the header has {len(header)}",
-                where=f"{path}, line {line}",
-                cure=f"put quotes around values that hold {delimiter!r}, or correct the line",
-            )
-    raise UserError(
-        f"The file cannot be read: {said}", where=str(path), cure="check that it is a whole CSV file"
-    )
-
-
-def _open(path: Path, errors: str) -> TextIO:
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8-sig", errors=errors, newline="")
-    return path.open(encoding="utf-8-sig", errors=errors, newline="")
-
-
-def _csv_records(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """(line on which the record starts, its fields), blank lines left out as Arrow does."""
-    with _open(path, "surrogateescape") as file:
-        reader, start = csv.reader(file, delimiter=delimiter), 1
-        try:
-            for fields in reader:
-                if fields:
-                    yield start, fields
-                start = reader.line_num + 1
-        except csv.Error as error:
-            raise UserError(
-                f"Not CSV: {error}", where=f"{path}, line {start}", cure="correct the line"
-            ) from error
-
-
-def _json_lines(path: Path) -> Iterator[tuple[int, str]]:
-    with _open(path, "surrogateescape") as file:
-        for line, text in enumerate(file, start=1):
-            if text.strip():
-                yield line, text
-
-
-def _read_jsonl(path: Path) -> pa.Table:
-    records = []
-    for line, text in _json_lines(path):
-        try:
-            text.encode("utf-8")
-            record = json.loads(text, parse_constant=_no_constant)
-        except UnicodeEncodeError as error:
-            raw = text.encode("utf-8", "surrogateescape")[error.start :][:20]
-            where = f"{path}, line {line}, character {error.start + 1}"
-            raise UserError(f"Not UTF-8: {raw!r}", where, _TO_UTF8) from error
-        except ValueError as error:
-            raise UserError(
-                f"Not JSON: {error}", f"{path}, line {line}", "write one JSON object a line"
-            ) from error
-        if not isinstance(record, dict):
-            raise UserError(
-                f"Not a JSON object: {text.strip()[:40]}", f"{path}, line {line}", "write {...} a line"
-            )
-        if any(_surrogate(key) for key in record):
-            raise UserError("Half a character in a name", f"{path}, line {line}", "correct the \\u escape")
-        records.append(record)
-    names = list(dict.fromkeys(key for record in records for key in record))
-    sheet = Sheet(path, pa.table({}))
-    return pa.table({name: _typed(sheet, name, [record.get(name) for record in records]) for name in names})
-
-
-def _surrogate(text: str) -> bool:
-    """A code point that stands for a byte that is not UTF-8, or for half a character in JSON."""
-    return any("\ud800" <= c <= "\udfff" for c in text)
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON number")
-
-
-def _typed(sheet: Sheet, name: str, values: list[Any]) -> pa.Array:
+        return pa.concat_tables(tables, promote_options="default")[name]
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+        pass
     try:
-        return pa.array(values)
-    except UnicodeEncodeError as error:
-        row = next(r for r, v in enumerate(values) if _surrogate(json.dumps(v, ensure_ascii=False)))
-        cure = "correct the \\u escape: it is half of a pair"
-        raise UserError("Half a character", where=sheet.where(row, name), cure=cure) from error
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
-        first = next(type(v) for v in values if v is not None)
-        for row, value in enumerate(values):
-            if value is not None and type(value) is not first:
-                raise UserError(
-                    f"{value!r} is {type(value).__name__}, the rows above have {first.__name__}",
-                    where=sheet.where(row, name),
-                    cure="write one type in the whole column, for example ids always in quotes",
-                ) from error
-        raise UserError(f"Mixed values: {error}", f"{sheet.path}, column {name}", "write one type") from error
-
-
-def _read_parquet(path: Path) -> pa.Table:
+        return pa.chunked_array([as_text(table[name]) for table in tables])
+    except NotText:
+        pass
     try:
-        table = pq.read_table(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise UserError(
-            f"Not a whole Parquet file: {error}", where=str(path), cure="write it again"
-        ) from error
-    for name in table.column_names:
-        try:
-            table[name].validate(full=True)
-        except pa.ArrowInvalid as error:
-            raise UserError(
-                f"Not UTF-8: {error}", where=f"{path}, column {name}", cure="write text columns as UTF-8"
-            ) from error
-    return table
+        return pa.concat_tables(tables, promote_options="permissive")[name]
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+        kinds = dict.fromkeys(str(table[name].type) for table in tables)
+        what = f"Column {name} is of several types: {', '.join(kinds)}"
+        raise UserError(what, str(parts[0].path.parent), "write one type in every file") from error

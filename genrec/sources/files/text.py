@@ -3,6 +3,7 @@
 import uuid
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -106,3 +107,16 @@ def number_of(array: pa.Array) -> pa.Array:
     ):
         return pa.array([None if v is None else int(v) for v in array.to_pylist()], pa.int64())
     return array.cast(pa.float64())
+
+
+def floats(array: pa.Array) -> np.ndarray:
+    """float64, NaN where it is null or no number. True and false, dates and times are no numbers."""
+    kind = array.type
+    if (
+        pa.types.is_boolean(kind)
+        or pa.types.is_nested(kind)
+        or pa.types.is_temporal(kind)
+        or isinstance(kind, pa.BaseExtensionType)
+    ):
+        return np.full(len(array), np.nan)
+    return np.asarray(pd.to_numeric(array.to_pandas(), errors="coerce"), dtype=np.float64)
