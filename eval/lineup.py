@@ -23,14 +23,14 @@ def lineup(data: Prepared, task: str, seed: int = 0, quick: bool = False) -> lis
     from eval.baselines.prior import Prior
     from eval.baselines.stated import Stated
 
-    tabular: list[Callable[[], Recommender]] = [
-        Logistic,
-        lambda: Gbdt(configurations=3 if quick else 16, seed=seed),
-    ]
+    drawn = 0 if quick else 8
+    tabular: list[Callable[[], Recommender]] = [Logistic, lambda: Gbdt(drawn, seed)]
+    if task == CTCVR or stated(data.tasks[task]):
+        tabular.append(lambda: Gbdt(drawn, seed, from_stated=True))
     if task == CTCVR or data.tasks[task].label["rule"] == "follows":
         means = [lambda: Means("user"), lambda: Means("item"), lambda: Means("both")]
         said = [Stated] if task == CTCVR or stated(data.tasks[task]) else []
-        return [Prior, *means, *said, *_towers(task, seed), *tabular]
+        return [Prior, *means, *said, *_towers(task, seed, quick), *tabular]
     rule, kind = data.tasks[task].label["rule"], data.tasks[task].kind
     if kind == "item":
         return [Popularity, Stated, lambda: ItemKnn(QUICK if quick else None)]
@@ -39,10 +39,10 @@ def lineup(data: Prepared, task: str, seed: int = 0, quick: bool = False) -> lis
     return [Prior, *tabular] if kind == "binary" else [Prior]
 
 
-def _towers(task: str, seed: int) -> list[Callable[[], Recommender]]:
+def _towers(task: str, seed: int, quick: bool) -> list[Callable[[], Recommender]]:
     """Its two heads are click and convert."""
     if task not in (*CHAIN, CTCVR):
         return []
-    from eval.baselines.two_tower import TwoTower
+    from eval.baselines.two_tower import TwoTower, searched
 
-    return [lambda: TwoTower(seed=seed)]
+    return [lambda: TwoTower(searched(1 if quick else 12, seed), seed)]

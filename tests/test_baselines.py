@@ -15,8 +15,8 @@ from eval.baselines.logistic import Logistic
 from eval.baselines.means import Means
 from eval.baselines.popularity import Popularity
 from eval.baselines.prior import Prior
-from eval.baselines.two_tower import TwoTower
-from eval.features import Features, attributes
+from eval.baselines.two_tower import ARTICLE, TwoTower
+from eval.baselines.two_tower import Setting as TowerSetting
 from eval.lineup import lineup
 from eval.protocols import resplit
 from eval.recommender import Ranker, Recommender, Scorer
@@ -155,7 +155,29 @@ class TestLogistic(ScorerContract):
 
 class TestGbdt(ScorerContract):
     def make(self) -> Recommender:
-        return Gbdt(configurations=2)
+        return Gbdt(configurations=1)
+
+
+class TestGbdtWithInitScore(ScorerContract):
+    def make(self) -> Recommender:
+        return Gbdt(configurations=1, from_stated=True)
+
+    def test_begins_at_the_stated_number(self) -> None:
+        """The stated number is nearly the label itself, and no other column says anything: only it can be right."""
+        data = shop()
+        known = np.where(data.examples.label == 1, 0.999, 0.001)
+        blank = dict.fromkeys(data.stats["running"].select_dtypes("number"), 0.0)
+        stats = data.stats["running"].assign(**{**blank, "match_share": known})
+        told = replace(data, stats={**data.stats, "running": stats})
+        rows = data.rows("click", "test")
+        assert np.abs(self.predict(told, rows) - known[rows]).max() < 0.05
+
+    def test_a_task_of_which_nothing_is_stated_is_not_scored(self) -> None:
+        data = shop()
+        own = replace(data.tasks["click"], name="own")
+        examples = data.examples.assign(task=data.examples.task.replace("click", "own"))
+        other = replace(data, tasks={"own": own}, examples=examples)
+        assert np.isnan(self.predict(other, other.rows("own", "test"))).all()
 
 
 class TestTwoTower(ScorerContract):
@@ -163,7 +185,7 @@ class TestTwoTower(ScorerContract):
     unscored = ("return",)
 
     def make(self) -> Recommender:
-        return TwoTower(epochs=1)
+        return TwoTower([TowerSetting()], epochs=2)
 
     def test_strangers_share_an_answer(self) -> None:
         data = shop()
@@ -174,6 +196,20 @@ class TestTwoTower(ScorerContract):
         assert isinstance(scorer, Scorer)
         first, second = scorer.predict(replace(data, examples=examples), rows)
         assert first == second
+
+    def test_keeps_the_setting_and_the_epoch_that_valid_prefers(self) -> None:
+        data = shop()
+        towers = TwoTower([TowerSetting(learning_rate=1.0), TowerSetting(), ARTICLE], epochs=4)
+        towers.fit(data, "running")
+        chosen, loss = min(towers.tried, key=lambda pair: pair[1])
+        assert towers.chosen == chosen
+        losses = []
+        for task in ("click", "convert"):
+            valid = labelled(data, task, "valid")
+            losses.append(
+                metrics.log_loss(valid.labels, towers.predict(data, valid.rows), weights=valid.weights)
+            )
+        assert sum(losses) == pytest.approx(loss, abs=1e-5)
 
 
 class TestBgNbd(ScorerContract):
@@ -245,24 +281,6 @@ def test_test_labels_cannot_be_asked_for() -> None:
         labelled(shop(), "click", "test")
 
 
-def test_features_are_numbers_of_the_row_its_item_and_its_user() -> None:
-    data = shop()
-    rows = data.rows("click", "test")[:5]
-    columns = Features(data, "frozen").of(data, rows)
-    assert columns["item_share"].tolist() == data.stats["frozen"].item_share.iloc[rows].tolist()
-    assert {"price", "age"} <= set(columns)
-    assert any(name.startswith("category=") for name in columns)
-
-
-def test_attributes_of_lists_and_texts_become_columns() -> None:
-    table = pa.table(
-        {"item_id": ["a", "b"], "kind": ["x", None], "tags": [["p", "q"], ["q"]], "year": [1990, 2000]}
-    )
-    found = attributes(table, "item_id")
-    assert found.loc["a"].to_dict() == {"kind=x": 1.0, "tags=q": 1.0, "tags=p": 1.0, "year": 1990.0}
-    assert found.loc["b"].to_dict() == {"kind=x": 0.0, "tags=q": 1.0, "tags=p": 0.0, "year": 2000.0}
-
-
 @pytest.mark.parametrize("task", ["click", "convert", "ctcvr", "return", "next"])
 def test_every_task_has_baselines_that_answer_its_kind(task: str) -> None:
     made = [make() for make in lineup(shop(), task)]
@@ -274,7 +292,7 @@ def test_trees_beat_the_prior_where_there_is_something_to_learn() -> None:
     data = shop()
     rows = data.rows("click", "test")
     labels = data.examples.label.iloc[rows]
-    trees, prior = Gbdt(configurations=2), Prior()
+    trees, prior = Gbdt(configurations=1), Prior()
     for model in (trees, prior):
         model.fit(data, "running")
     assert metrics.log_loss(labels, trees.predict(data, rows)) < metrics.log_loss(
