@@ -15,8 +15,7 @@ from eval.baselines.logistic import Logistic
 from eval.baselines.means import Means
 from eval.baselines.popularity import Popularity
 from eval.baselines.prior import Prior
-from eval.baselines.two_tower import ARTICLE, TwoTower
-from eval.baselines.two_tower import Setting as TowerSetting
+from eval.baselines.two_tower import ARTICLE, TowerSetting, TwoTower
 from eval.lineup import lineup
 from eval.protocols import resplit
 from eval.recommender import Ranker, Recommender, Scorer

@@ -9,7 +9,7 @@ from our_model import ours
 from small_logs import CLICK, CONVERT, prepared, row
 from small_shop import shop
 
-from eval.baselines.two_tower import Setting, TwoTower
+from eval.baselines.two_tower import TowerSetting, TwoTower
 from eval.calibrated import fit_line
 from eval.harness import Ask, Evaluation, evaluate, tasks
 from eval.lineup import lineup
@@ -111,6 +111,6 @@ def test_who_scores_conversions_of_clicks_alone_gets_a_line_a_task() -> None:
 
 def test_a_tower_without_a_click_head_answers_with_its_own() -> None:
     data = small((ALONE,))
-    model = TwoTower([Setting()], epochs=1)
+    model = TwoTower([TowerSetting()], epochs=1)
     model.fit(data, "running")
     assert np.isfinite(model.predict(data, data.rows("convert", "test"))).all()

@@ -6,12 +6,12 @@ import lightgbm
 import numpy as np
 import pandas as pd
 from scipy.special import expit, logit
-from tqdm import tqdm
 
 from eval.features import SHARES, ColumnSet, Features, column_sets
 from eval.recommender import Floats, Rows
 from eval.training import Labelled, labelled, scored_tasks, task_of
 from genrec.dataset import Prepared
+from genrec.progress import progress
 from genrec.stated import stated
 
 ROUNDS, PATIENCE = 2000, 50
@@ -25,7 +25,7 @@ FIXED = {
 }
 
 
-class Chosen(NamedTuple):
+class GbdtChoice(NamedTuple):
     """What validation chose for a task."""
 
     columns: ColumnSet
@@ -48,7 +48,7 @@ class Gbdt:
         self.configurations, self.seed, self.threads = configurations, seed, threads
         self.from_stated = from_stated
         self.name = "LightGBM with init_score" if from_stated else "LightGBM"
-        self.chosen: dict[str, Chosen] = {}
+        self.chosen: dict[str, GbdtChoice] = {}
 
     def fit(self, data: Prepared, regime: str) -> None:
         self.regime, self.features = regime, Features(data, regime)
@@ -85,7 +85,7 @@ class Gbdt:
         random = np.random.default_rng(self.seed)
         best: lightgbm.Booster | None = None
         shown = f"{self.name}, {task}"
-        for number in tqdm(range(len(sets) + self.configurations), desc=shown, leave=False, disable=None):
+        for number in progress(range(len(sets) + self.configurations), shown, "setting"):
             settings = {} if number < len(sets) else _drawn(random)
             chosen = sets[number] if number < len(sets) else self.chosen[task].columns
             if number <= len(sets):
@@ -100,7 +100,7 @@ class Gbdt:
             loss = booster.best_score.get("valid_0", {}).get("binary_logloss", float(number))
             if best is None or loss < self.chosen[task].valid_log_loss:
                 best = booster
-                self.chosen[task] = Chosen(chosen, settings, booster.best_iteration, loss)
+                self.chosen[task] = GbdtChoice(chosen, settings, booster.best_iteration, loss)
         assert best is not None
         return best
 

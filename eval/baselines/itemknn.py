@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from lenskit.data import ItemList, from_interactions_df
 from lenskit.knn import ItemKNNScorer
-from tqdm import tqdm
 
 from eval.recommender import Rows
 from eval.training import learnable_lines, task_of
 from genrec import metrics
 from genrec.dataset import Prepared
 from genrec.lines import touches
+from genrec.progress import progress
 from genrec.touches import Touches
 
 CHOSEN_ON = 1500  # examples that settings are chosen on, spread evenly over the valid split
@@ -66,7 +66,7 @@ class ItemKnn:
     def _search(self, data: Prepared, task: str, rows: Rows, rated: bool) -> None:
         settings = self.settings or _grid(rated)
         self.tried[task] = []
-        for setting in tqdm(settings, desc="item-kNN settings", leave=False, disable=None):
+        for setting in progress(settings, f"{self.name}, {task}", "setting"):
             if len(settings) > 1 and len(rows):
                 targets = data.examples.item_id.iloc[rows].tolist()
                 lists = self._rank(data, rows, 10, setting)

@@ -25,7 +25,7 @@ LONG_TAILED = frozenset(
 )  # counts and times: a step from 1 to 2 says more than one from 100 to 101
 
 
-class Chosen(NamedTuple):
+class LogisticChoice(NamedTuple):
     """What validation chose for a task."""
 
     columns: ColumnSet
@@ -42,7 +42,7 @@ class Logistic:
     def fit(self, data: Prepared, regime: str) -> None:
         self.features = Features(data, regime)
         self.models: dict[str, Pipeline] = {}
-        self.chosen: dict[str, Chosen] = {}
+        self.chosen: dict[str, LogisticChoice] = {}
         for task in scored_tasks(data):
             train, valid = labelled(data, task, "train"), labelled(data, task, "valid")
             columns, held = (self._columns(data, part.rows) for part in (train, valid))
@@ -54,7 +54,7 @@ class Logistic:
                 loss = -strength if p is None else metrics.log_loss(valid.labels, p, weights=valid.weights)
                 if loss < best:
                     best, self.models[task] = loss, model
-                    self.chosen[task] = Chosen(chosen, strength, loss)
+                    self.chosen[task] = LogisticChoice(chosen, strength, loss)
 
     def predict(self, data: Prepared, rows: Rows) -> Floats:
         task = task_of(data, rows)

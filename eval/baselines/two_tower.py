@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
-from tqdm import tqdm
 
 from eval.recommender import Floats, Rows
 from eval.training import labelled, task_of
 from genrec.dataset import Prepared
+from genrec.progress import progress
 
 TASKS = ("click", "convert")
 UNKNOWN = 0  # the row of ids that training never saw
@@ -26,7 +26,7 @@ EPOCHS, PATIENCE = 30, 2  # at most, and without a better loss on valid before t
 
 
 @dataclass(frozen=True)
-class Setting:
+class TowerSetting:
     """What is searched; the defaults are those that MovieLens-100K's validation split preferred."""
 
     width: int = 64  # of the embeddings
@@ -39,7 +39,7 @@ class Setting:
     batch: int = 1024
 
 
-ARTICLE = Setting(width=50, learning_rate=0.001, unknown_share=0.05, batch=64)
+ARTICLE = TowerSetting(width=50, learning_rate=0.001, unknown_share=0.05, batch=64)
 
 
 class Batchable(NamedTuple):
@@ -53,7 +53,7 @@ class Batchable(NamedTuple):
 
 
 class _Towers(nn.Module):
-    def __init__(self, users: int, items: int, setting: Setting) -> None:
+    def __init__(self, users: int, items: int, setting: TowerSetting) -> None:
         super().__init__()
         self.user, self.item = (nn.Embedding(n, setting.width + 1) for n in (users, items))
         for table in (self.user, self.item):
@@ -77,11 +77,11 @@ class TwoTower:
     name = "two-tower of ids"
 
     def __init__(
-        self, settings: Sequence[Setting] | None = None, seed: int = 0, epochs: int = EPOCHS
+        self, settings: Sequence[TowerSetting] | None = None, seed: int = 0, epochs: int = EPOCHS
     ) -> None:
         self.settings = settings or searched(12, seed)
         self.seed, self.epochs = seed, epochs
-        self.tried: list[tuple[Setting, float]] = []
+        self.tried: list[tuple[TowerSetting, float]] = []
 
     def fit(self, data: Prepared, regime: str) -> None:
         self.tasks = [task for task in TASKS if task in data.tasks]
@@ -92,7 +92,7 @@ class TwoTower:
         self.items = {item: n for n, item in enumerate(sorted(asked.item_id.unique()), UNKNOWN + 1)}
         train, valid = self._batchable(data, "train"), self._batchable(data, "valid")
         best = float("inf")
-        for setting in tqdm(self.settings, desc="two-tower settings", leave=False, disable=None):
+        for setting in progress(self.settings, self.name, "setting"):
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(self.seed)
                 model = _Towers(len(self.users) + 1, len(self.items) + 1, setting)
@@ -101,7 +101,7 @@ class TwoTower:
             if loss < best:
                 best, self.model, self.chosen = loss, model, setting
 
-    def _train(self, model: _Towers, setting: Setting, train: Batchable, valid: Batchable) -> float:
+    def _train(self, model: _Towers, setting: TowerSetting, train: Batchable, valid: Batchable) -> float:
         """Leaves the weights of the best epoch in the model; returns its loss on valid."""
         optimizer = torch.optim.AdamW(
             model.parameters(), lr=setting.learning_rate, weight_decay=setting.weight_decay
@@ -160,13 +160,13 @@ class TwoTower:
         return torch.from_numpy(users), torch.from_numpy(items)
 
 
-def searched(number: int, seed: int) -> list[Setting]:
+def searched(number: int, seed: int) -> list[TowerSetting]:
     """The defaults, the article's own setting, then random ones."""
     random = np.random.default_rng(seed)
-    return [Setting(), ARTICLE, *(_drawn(random) for _ in range(number - 2))][:number]
+    return [TowerSetting(), ARTICLE, *(_drawn(random) for _ in range(number - 2))][:number]
 
 
-def _drawn(random: np.random.Generator) -> Setting:
+def _drawn(random: np.random.Generator) -> TowerSetting:
     drawn: dict[str, Any] = {
         "width": int(random.choice([4, 8, 16, 32, 64])),
         "learning_rate": float(random.choice([0.001, 0.003, 0.01])),
@@ -174,4 +174,4 @@ def _drawn(random: np.random.Generator) -> Setting:
         "unknown_share": float(random.choice([0.2, 0.5, 0.8])),
         "batch": int(random.choice([256, 1024])),
     }
-    return Setting(**drawn)
+    return TowerSetting(**drawn)
