@@ -4,7 +4,10 @@ import argparse
 
 from eval.protocols import PROTOCOLS
 from genrec.command import Command
+from genrec.errors import UserError
 from serve.engines import KINDS
+
+DATA = "data/movielens-100k"  # of --baselines-only, as of `genrec train`
 
 
 def _protocols() -> str:
@@ -15,11 +18,18 @@ def _protocols() -> str:
 
 
 ABOUT = f"""\
-Measure an adapter on the test split of its data: beside the untrained model and the baselines, which get the same
-examples, the same history and the same statistics; with intervals by bootstrap over users and paired tests.
+Measure an adapter beside the untrained model and the baselines, which get the same examples, the same history and the
+same statistics; with intervals by bootstrap over users and paired tests.
 
-Calibration and thresholds are chosen on the validation split; the calibration is stored with the adapter. One JSON a
-model and task, report.md, report.json and report.html are written to OUT. Run it again after a kill: it continues.
+--split valid, the default, is for choosing: a recipe, a task file, how long to train. --split test is for a claim, and
+is read once: whatever is chosen by test figures makes them too good. Calibration and thresholds are fitted on the
+validation split either way, so calibrated figures are shown of the test split only; the calibration is stored with the
+adapter.
+
+One JSON a model, task and split, report.md, report.json and report.html are written to OUT as each model is done with a
+task: the page of a run that was killed says what is missing. Run it again: it continues.
+
+--baselines-only needs no adapter: it measures what one would have to beat on a prepared data set.
 
 The model that a team has today takes part by its predictions: a CSV or Parquet file with the columns task, user_id,
 item_id, ts and p, for the valid and test examples of prepared/examples.parquet.
@@ -36,15 +46,30 @@ def _count(text: str) -> int:
     return number
 
 
+def _count_or_all(text: str) -> int:
+    """A number of examples, 0 for all."""
+    return int(text) and _count(text)
+
+
 def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "folder", metavar="DATA", nargs="?", help="the prepared folder (the adapter's, data/NAME; "
+        f"with --baselines-only {DATA})",
+    )  # fmt: skip
     parser.add_argument("--adapter", help="an adapter's folder (the newest under runs/)")
-    parser.add_argument("--data", help="the prepared folder (data/NAME, as the adapter says)")
+    parser.add_argument("--data", help="the same as DATA")
+    parser.add_argument(
+        "--split",
+        choices=("valid", "test"),
+        default="valid",
+        help="valid while choosing, test once for a claim (%(default)s)",
+    )
     parser.add_argument("--engine", choices=KINDS, default="auto", help="what runs the model (%(default)s)")
     parser.add_argument("--tasks", help="some tasks only, separated by commas")
     parser.add_argument(
         "--rows",
         type=_count,
-        help="sample about this many test examples a task, by whole users; single ones of tasks about a user alone, "
+        help="sample about this many examples a task, by whole users; single ones of tasks about a user alone, "
         "such as return, where each has few (all)",
     )
     parser.add_argument(
@@ -54,7 +79,10 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "many users are judged at the cost of few (whole users until ROWS are reached)",
     )
     parser.add_argument(
-        "--list-rows", type=int, default=500, help="sample this many next items; 0 for all (%(default)s)"
+        "--list-rows",
+        type=_count_or_all,
+        default=500,
+        help="sample this many next items; 0 for all (%(default)s)",
     )
     parser.add_argument(
         "--protocol", choices=tuple(PROTOCOLS), help="refuse data that is split otherwise (see above)"
@@ -74,13 +102,17 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--without-statistics", action="store_true", help="measure prompts without statistics too"
     )
-    parser.add_argument("--no-baselines", action="store_true", help="leave the baselines out")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--no-baselines", action="store_true", help="leave the baselines out")
+    which.add_argument(
+        "--baselines-only", action="store_true", help="measure the baselines alone; no adapter"
+    )
     parser.add_argument(
         "--quick", action="store_true", help="small hyper-parameter searches for the baselines"
     )
     parser.add_argument("--no-untrained", action="store_true", help="leave the untrained model out")
     parser.add_argument("--no-ask", action="store_true", help="leave out the wordings kept out of training")
-    parser.add_argument("--out", help="folder of results and reports (eval/ beside the adapter)")
+    parser.add_argument("--out", help="folder of results and reports (eval/ beside the adapter, or in DATA)")
     parser.add_argument(
         "--seed", type=int, default=0, help="of samples, bootstrap and baselines (%(default)s)"
     )
@@ -89,16 +121,18 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 def _run(args: argparse.Namespace) -> int:
     from pathlib import Path
 
+    from eval.options import Options
     from eval.report.markdown import markdown
-    from eval.run import Options, evaluate
     from genrec.dataset import Prepared
-    from prompts.adapter import AdapterCard
-    from serve.served import chosen_adapter
 
-    adapter = chosen_adapter(args.adapter)
-    data = Prepared.load(Path(args.data or f"data/{AdapterCard.load(adapter).data['name']}"))
+    if args.folder and args.data and args.folder != args.data:
+        raise UserError(f"Two data sets, {args.folder} and {args.data}", "DATA, --data", "name one of them")
+    if args.baselines_only and args.adapter:
+        raise UserError("No adapter takes part", "--adapter, --baselines-only", "leave one of the two out")
+    folder = args.folder or args.data
     options = Options(
         tasks=tuple(filter(None, (args.tasks or "").split(","))),
+        split=args.split,
         rows=args.rows,
         users=args.users,
         list_rows=args.list_rows or None,
@@ -113,8 +147,21 @@ def _run(args: argparse.Namespace) -> int:
         engine=args.engine,
         seed=args.seed,
     )
-    out = Path(args.out) if args.out else adapter.parent / "eval"
-    results = evaluate(adapter, data, options, out)
+    if args.baselines_only:
+        from eval.without_adapter import evaluate_baselines
+
+        data = Prepared.load(Path(folder or DATA))
+        out = Path(args.out or Path(folder or DATA) / "eval")
+        results = evaluate_baselines(data, options, out)
+    else:
+        from eval.run import evaluate
+        from prompts.adapter import AdapterCard
+        from serve.served import chosen_adapter
+
+        adapter = chosen_adapter(args.adapter)
+        data = Prepared.load(Path(folder or f"data/{AdapterCard.load(adapter).data['name']}"))
+        out = Path(args.out) if args.out else adapter.parent / "eval"
+        results = evaluate(adapter, data, options, out)
     print("\n" + markdown(results, f"genrec on {data.name}"))
     print(f"report: {out / 'report.html'}")
     return 0
@@ -127,6 +174,8 @@ evaluate = Command(
     about=ABOUT,
     examples=[
         "genrec eval",
+        "genrec eval --split test",
+        "genrec eval --baselines-only data/shop",
         "genrec eval --rows 2000 --tasks click,convert",
         "genrec eval --users 60 --rows 600",
         "genrec eval --predictions today.csv",

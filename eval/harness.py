@@ -68,8 +68,9 @@ def tasks(data: Prepared) -> list[str]:
 def evaluate(recommender: Recommender, data: Prepared, ask: Ask, store: Store | None = None) -> Evaluation:
     """Measure a fitted recommender on one task and split.
 
-    Binary tasks and ctcvr are reported raw and calibrated. Examples that it could not score are counted in
-    `unscored` and left out of the metrics. Raises UserError for an unknown task, or a split without examples.
+    Binary tasks and ctcvr are reported raw and, on the test split, calibrated on valid. Examples that it could not
+    score are counted in `unscored` and left out of the metrics. Raises UserError for an unknown task, or a split
+    without examples.
     """
     if ask.task not in tasks(data):
         raise UserError(f"No task {ask.task!r}", cure=f"use one of: {', '.join(tasks(data))}")
@@ -92,6 +93,21 @@ def evaluate(recommender: Recommender, data: Prepared, ask: Ask, store: Store | 
     else:
         result["metrics"] = measures.item(answers, data, ask.repeats, ask.seed)
     return Evaluation(result, answers)
+
+
+def calibrations(
+    recommender: Recommender, data: Prepared, ask: Ask, store: Store | None = None
+) -> Mapping[str, Calibration]:
+    """By task the lines that the valid split gives a binary task, to be kept; none for other tasks.
+
+    On the test split `evaluate` has reported what they do there. On the valid split it reports none of it, since a line
+    is no judge of the examples that it was fitted on.
+    """
+    if ask.task != CTCVR and data.tasks[ask.task].kind != "binary":
+        return {}
+    bound = ask.rows if ask.split == "valid" else ask.valid_rows
+    fitted = _fitted(recommender, data, replace(ask, split="valid", rows=bound), store or Store(None))[1]
+    return fitted.kept if fitted else {}
 
 
 class _Fitted(NamedTuple):

@@ -14,7 +14,7 @@ from genrec.errors import UserError
 
 
 def read_files(
-    paths: Iterable[Path], data: Prepared, tasks: Sequence[str], taken: Collection[str]
+    paths: Iterable[Path], data: Prepared, tasks: Sequence[str], taken: Collection[str], split: str = "test"
 ) -> list[FilePredictions]:
     """Each file as a model called as the file is. taken: names that others have.
 
@@ -25,9 +25,9 @@ def read_files(
         file = FilePredictions(path)
         if in_file_names(file.name) in map(in_file_names, {*taken, *(other.name for other in files)}):
             raise UserError(f"Two models are called {file.name!r}", str(path), "give the file another name")
-        if not any(answered(file, data, task) for task in tasks):
+        if not any(answered(file, data, task, split) for task in tasks):
             raise UserError(
-                f"No prediction is of a test example of {', '.join(tasks)}",
+                f"No prediction is of a {split} example of {', '.join(tasks)}",
                 str(path),
                 "take task, user_id, item_id and ts as they stand in prepared/examples.parquet of the data",
             )
@@ -35,11 +35,13 @@ def read_files(
     return files
 
 
-def those_for(task: str, files: Sequence[FilePredictions], data: Prepared) -> list[FilePredictions]:
+def those_for(
+    task: str, files: Sequence[FilePredictions], data: Prepared, split: str = "test"
+) -> list[FilePredictions]:
     """The files that take part in a task; says which do not, and how much the others leave out."""
     found = []
     for file in files:
-        rows, n = asked(data, task, "test").rows, answered(file, data, task)
+        rows, n = asked(data, task, split).rows, answered(file, data, task, split)
         if n:
             found.append(file)
             print(f"{task}: {file.name} predicts {n:,} of {len(rows):,}")
@@ -52,10 +54,10 @@ def _why(task: str) -> str:
     return ": it needs click and convert rows of all impressions, clicked or not" if task == CTCVR else ""
 
 
-def answered(file: FilePredictions, data: Prepared, task: str) -> int:
-    """How many test examples a file predicts; of ctcvr none if conversions are predicted of clicked impressions alone,
-    since those are no sample of all."""
-    rows = asked(data, task, "test").rows
+def answered(file: FilePredictions, data: Prepared, task: str, split: str = "test") -> int:
+    """How many examples of a split a file predicts; of ctcvr none if conversions are predicted of clicked impressions
+    alone, since those are no sample of all."""
+    rows = asked(data, task, split).rows
     if task != CTCVR:
         return int(np.isfinite(file.predict(data, rows)).sum()) if data.tasks[task].kind == "binary" else 0
     both = np.isfinite(file.predict(data, rows))

@@ -2,25 +2,24 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from eval import harness
 from eval.answers import asked
 from eval.baselines.file import FilePredictions
-from eval.harness import Ask, Evaluation
+from eval.comparison import Comparison, chosen_tasks
+from eval.harness import Ask
 from eval.lineup import lineup
+from eval.options import Options
 from eval.ours import Genrec
 from eval.predictions import read_files, those_for
 from eval.protocols import require
 from eval.recommender import Recommender
-from eval.report import write_report
-from eval.results_file import in_file_names, trained, write_result
+from eval.results_file import trained
 from eval.store import Store
-from genrec.chain import CTCVR
 from genrec.dataset import Prepared
-from genrec.errors import UserError
 from prompts.adapter import AdapterCard, histories_of, layout_of
 from prompts.base_files import fingerprint
 from prompts.language_model import load_tokenizer
@@ -30,42 +29,6 @@ from serve.engines import open_engine
 from serve.served import Served
 
 OURS, UNTRAINED, WITHOUT = "genrec", "genrec untrained", "genrec without statistics"
-
-
-@dataclass(frozen=True)
-class Options:
-    """What one run measures, and how much of it."""
-
-    # The tasks to measure; all that can be where there are none.
-    tasks: tuple[str, ...] = ()
-    # Examples sampled per task, None for all.
-    rows: int | None = None
-    # How many users they are of, each with at most rows / users of them; None for whole users.
-    users: int | None = None
-    # Examples of the next item, which cost a catalog search each; None for all.
-    list_rows: int | None = 500
-    # "running" or "frozen" statistics; "" for those that the adapter was trained on.
-    regime: str = ""
-    # The protocol that the data must be split by; "" for any.
-    protocol: str = ""
-    # Files of other models' predictions.
-    predictions: tuple[Path, ...] = ()
-    # Whether the baselines take part.
-    baselines: bool = True
-    # Whether the untrained model takes part.
-    untrained: bool = True
-    # Whether the adapter is also measured with prompts that hold no statistics.
-    without_stats: bool = False
-    # Whether wordings kept out of training are measured.
-    ask: bool = True
-    # Whether the baselines search few settings only.
-    quick: bool = False
-    # What runs the model: a kind of serve.engines.
-    engine: str = "auto"
-    # The seed of samples, bootstrap and baselines.
-    seed: int = 0
-    # Resamples of the bootstrap.
-    repeats: int = 1000
 
 
 def evaluate(adapter: Path, data: Prepared, options: Options, out: Path) -> list[dict[str, Any]]:
@@ -87,32 +50,27 @@ def evaluate(adapter: Path, data: Prepared, options: Options, out: Path) -> list
         )
     if options.untrained:
         contestants.append(untrained(served.card, data, options.regime, options.engine))
-    store, baselines = Store(out / "answers"), dict[str, Recommender]()
-    results: list[dict[str, Any]] = []
+    comparison = Comparison(
+        data, options, out, tasks, ours=[OURS], learning=learning(served.card),
+        describe=lambda result: _about_training(result, served.card),
+    )  # fmt: skip
     calibration: dict[str, Any] = {}
     for task in tasks:
-        done = _task(task, [*contestants, *those_for(task, files, data)], data, options, store, baselines)
-        for evaluation in done[1:]:
-            pairs = harness.compare(done[0].answers, evaluation.answers, options.repeats, options.seed)
-            done[0].result["paired"] += [{"against": evaluation.result["model"], **pair} for pair in pairs]
-        fitted = {name: line.to_json() for name, line in done[0].lines.items()}
+        theirs = those_for(task, files, data, options.split)
+        comparison.measure(task, [*contestants, *theirs, *comparison.baselines(task)])
+        lines = harness.calibrations(contestants[0], data, comparison.ask(task), comparison.store)
+        fitted = {name: line.to_json() for name, line in lines.items()}
         calibration |= _better_founded(fitted, served.card.calibration)
-        for evaluation in done:
-            name = f"{data.name}-{task}-{in_file_names(evaluation.result['model'])}.json"
-            results.append(write_result(_about_training(evaluation.result, served.card), out / name))
-    worth = ask_gap(served, data, options, store, mark) if options.ask else {}
+    worth = ask_gap(served, data, options, comparison.store, mark) if options.ask else {}
     if own:
         _into_card(adapter, calibration, worth)
-    write_report(results, out, learning=learning(served.card), title=f"genrec on {data.name}", ours=[OURS])
-    return results
+    return list(comparison.results.values())
 
 
 def _checked(
     card: AdapterCard, data: Prepared, options: Options
 ) -> tuple[Sequence[str], list[FilePredictions]]:
     """The tasks to measure and the files that take part; all that can be refused is, before a model is loaded."""
-    if unknown := set(options.tasks) - set(harness.tasks(data)):
-        raise UserError(f"No task {min(unknown)!r}", cure=f"use one of: {', '.join(harness.tasks(data))}")
     if options.protocol:
         require(data, options.protocol, card.data)
     elif not _its_own(card, data):
@@ -120,56 +78,16 @@ def _checked(
             f"the adapter was trained on {card.data['name']}: it may have seen what it is judged on here, so its "
             "stored calibration stays as it is"
         )
-    tasks = options.tasks or measurable(data)
+    tasks = chosen_tasks(data, options)
     taken = {OURS, UNTRAINED, WITHOUT}
     if options.predictions and options.baselines:
         taken |= {make().name for task in tasks for make in lineup(data, task)}
-    return tasks, read_files(options.predictions, data, tasks, taken)
+    return tasks, read_files(options.predictions, data, tasks, taken, options.split)
 
 
 def _its_own(card: AdapterCard, data: Prepared) -> bool:
     """Whether this data set is the one, and split as the one, that the adapter was trained on."""
     return bool((card.data["name"], card.data["train_end"]) == (data.name, data.train_end))
-
-
-def measurable(data: Prepared) -> list[str]:
-    """The tasks with examples to judge by; says which have none."""
-    found = []
-    for task in harness.tasks(data):
-        if len(asked(data, task, "test").rows):
-            found.append(task)
-        else:
-            print(f"{task}: no examples in the test split (their windows may run past its end); left out")
-    return found
-
-
-def _task(
-    task: str,
-    contestants: Sequence[Recommender],
-    data: Prepared,
-    options: Options,
-    store: Store,
-    baselines: dict[str, Recommender],
-) -> list[Evaluation]:
-    """Ours first, then the others. baselines: those fitted so far, by name; each learns all its tasks at once."""
-    kind = "item" if task != CTCVR and data.tasks[task].kind == "item" else "binary"
-    sample = options.list_rows if kind == "item" else options.rows
-    ask = Ask(
-        task, regime=options.regime, rows=sample, valid_rows=options.rows, users=options.users, seed=options.seed,
-        repeats=options.repeats,
-    )  # fmt: skip
-    done = []
-    for recommender in contestants:
-        print(f"{task}: {recommender.name}", flush=True)
-        recommender.fit(data, options.regime)
-        done.append(harness.evaluate(recommender, data, ask, store))
-    for make in lineup(data, task, options.seed, options.quick) if options.baselines else ():
-        print(f"{task}: {(baseline := make()).name}", flush=True)
-        if baseline.name not in baselines:
-            baseline.fit(data, options.regime)
-            baselines[baseline.name] = baseline
-        done.append(harness.evaluate(baselines[baseline.name], data, ask, store))
-    return done
 
 
 def untrained(card: AdapterCard, data: Prepared, regime: str, engine: str) -> Genrec:

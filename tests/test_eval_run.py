@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from training_fixtures import save_tiny_model, tiny_shop
 
+from eval.options import Options
 from eval.ours import Genrec
 from eval.results_file import read_results
-from eval.run import Options, evaluate
+from eval.run import evaluate
 from finetune.recipe import Recipe
 from finetune.run import train
 from genrec.cli import main
@@ -50,7 +51,7 @@ def served(place: Path, data: Prepared) -> Served:
 def evaluated(place: Path, data: Prepared) -> Path:
     """eval/ beside the adapter, after `genrec eval` on a sample."""
     adapter = newest_adapter(place / "runs")
-    options = Options(rows=150, list_rows=10, without_stats=True, quick=True, repeats=100)
+    options = Options(split="test", rows=150, list_rows=10, without_stats=True, quick=True, repeats=100)
     evaluate(adapter, data, options, adapter.parent / "eval")
     return adapter.parent / "eval"
 
@@ -81,7 +82,7 @@ def test_a_report_in_three_forms(evaluated: Path) -> None:
 def test_calibration_and_the_worth_of_free_wordings_go_into_the_adapter(evaluated: Path, place: Path) -> None:
     card = AdapterCard.load(evaluated.parent / "adapter")
     for task in ("click", "convert", "return"):  # what is reported is what is kept
-        result = json.loads((evaluated / f"simulator-{task}-genrec.json").read_text())
+        result = json.loads((evaluated / f"simulator-{task}-test-genrec.json").read_text())
         assert result["calibrated"]["line"] == card.calibration[task]
     assert "click" in card.metrics["ask"]
     assert isinstance(card.metrics["ask"]["click"]["within"], bool)
@@ -180,7 +181,7 @@ def test_a_file_of_predictions_takes_part_and_is_paired(
     ]
     assert main(command) == 0
     click, there = (
-        json.loads((tmp_path / f"simulator-click-{m}.json").read_text()) for m in ("genrec", "today")
+        json.loads((tmp_path / f"simulator-click-valid-{m}.json").read_text()) for m in ("genrec", "today")
     )
     assert there["metrics"]["auc"]["value"] == 1.0
     assert {pair["against"] for pair in click["paired"]} == {"today"}

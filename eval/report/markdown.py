@@ -17,13 +17,18 @@ from eval.report.table import (
     pairings,
     seed_figures,
     signed,
+    unfinished,
     verdict,
 )
 
 
-def markdown(results: Sequence[Result], title: str = "Results") -> str:
-    """A table a task; the value with its 95% interval for the main metrics, the value alone for the others."""
+def markdown(results: Sequence[Result], title: str = "Results", pending: Sequence[str] = ()) -> str:
+    """A table a task; the value with its 95% interval for the main metrics, the value alone for the others.
+
+    pending: what is still to be measured."""
     parts = [f"# {title}\n"]
+    if pending:
+        parts.append(f"**{unfinished(pending)}**\n")
     for group in groups(results):
         parts.append(f"## {group.title}\n\n{about(group)}\n\n{_table(group)}\n")
         if lines := _paired(group):

@@ -25,9 +25,12 @@ def page(
     learning: Sequence[Mapping[str, Any]] = (),
     title: str = "Results",
     ours: Sequence[str] = (),
+    pending: Sequence[str] = (),
 ) -> str:
-    """The HTML text. learning: {step, tokens, seconds, loss: {task: nats}} in order of step. ours: models to bring
-    out. Whatever a result holds is text, never markup."""
+    """The HTML text.
+
+    learning: {step, tokens, seconds, loss: {task: nats}} in order of step. ours: models to bring out. pending: what is
+    still to be measured. Whatever a result holds is text, never markup."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -40,6 +43,7 @@ def page(
     return environment.get_template("report.html.j2").render(
         title=title,
         foot=FOOT,
+        unfinished=table.unfinished(pending) if pending else "",
         ours=set(ours),
         sections=[_section(group, ours, [name for name in several if several[name]]) for group in groups],
         seed_rows=table.seed_figures(results),

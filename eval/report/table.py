@@ -25,6 +25,10 @@ FOOT = (
     "best on the valid split. ECE: 15 bins of equal mass. PCOC: predicted over observed. Calibrated: a line in "
     "log-odds, fitted on the valid split; pairs are compared before it. Wins, loses: the interval is clear of zero."
 )
+CHOOSING = (
+    " For choosing, not for a claim: baselines chose their settings on these examples, and calibrated figures are left "
+    "out, since the calibration is fitted on them."
+)
 ORDER = ("click", "convert", "ctcvr", "return", "next")
 SEED = {
     "click": (0.845, 0.045),
@@ -154,7 +158,15 @@ def about(group: Group) -> str:
     )
     return (
         f"{group.split} split{_protocol(first)}, {group.regime} statistics: "
-        f"{first['n']:,} examples of {first['n_users']:,} users{share}{sampled}."
+        f"{first['n']:,} examples of {first['n_users']:,} users{share}{sampled}.{CHOOSING * (group.split == 'valid')}"
+    )
+
+
+def unfinished(pending: Sequence[str]) -> str:
+    """What a report says of a run that was not done when it was written."""
+    return (
+        f"Not finished when this was written. Still missing: {'; '.join(pending)}. "
+        "The same command goes on where it stopped."
     )
 
 

@@ -19,18 +19,20 @@ def write_report(
     learning: Sequence[Mapping[str, Any]] = (),
     title: str = "Results",
     ours: Sequence[str] = (),
+    pending: Sequence[str] = (),
 ) -> list[Path]:
     """report.md, report.json and report.html in `folder`, each written whole; returns their paths.
 
     learning: the train log, {step, tokens, seconds, loss: {task: nats}}. ours: names of the models to bring out.
+    pending: what is still to be measured; the reports then say that they are not finished.
     """
     if not results:
         raise UserError("There are no results to report", str(folder), "run `genrec eval` first")
     folder.mkdir(parents=True, exist_ok=True)
     texts = {
-        "report.md": markdown(results, title),
+        "report.md": markdown(results, title, pending),
         REPORT: json.dumps(list(results), indent=1, ensure_ascii=False) + "\n",
-        "report.html": page(results, learning, title, ours),
+        "report.html": page(results, learning, title, ours, pending),
     }
     for name, text in texts.items():
         with file_written_whole(folder / name) as part:

@@ -1,0 +1,114 @@
+"""`genrec eval --baselines-only`: no adapter, no language model; what is done is on the page at once."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from small_shop import shop
+
+from eval import harness
+from eval.baselines.prior import Prior
+from eval.harness import Ask, Evaluation, calibrations, evaluate
+from eval.options import Options
+from eval.results_file import read_results
+from eval.without_adapter import evaluate_baselines
+from genrec.chain import CTCVR
+from genrec.cli import main
+from genrec.errors import UserError
+
+RETURN = Options(tasks=("return",), rows=40, quick=True, repeats=10)
+
+
+def test_the_command_needs_a_prepared_folder_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shop().save(tmp_path / "data" / "shop")
+    assert (
+        main(["eval", "--baselines-only", "data/shop", "--tasks", "return", "--rows", "40", "--quick"]) == 0
+    )
+    results = read_results(tmp_path / "data" / "shop" / "eval")
+    assert {r["model"] for r in results} >= {
+        "prior",
+        "user mean",
+        "BG/NBD",
+        "logistic regression",
+        "LightGBM",
+    }
+    assert {r["split"] for r in results} == {"valid"}
+    assert "report: data/shop/eval/report.html" in capsys.readouterr().out
+
+
+def test_it_loads_no_language_model() -> None:
+    heavy = "'torch' in sys.modules or 'transformers' in sys.modules"
+    code = f"import sys, eval.without_adapter, eval.commands; sys.exit({heavy})"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_strongest_baseline_is_compared_with_each_of_the_others(tmp_path: Path) -> None:
+    results = evaluate_baselines(shop(), RETURN, tmp_path)
+    strongest, *others = results
+    assert {pair["against"] for pair in strongest["paired"]} == {r["model"] for r in others}
+    assert not any(other["paired"] for other in others)
+    assert strongest == next(r for r in read_results(tmp_path) if r["model"] == strongest["model"])
+
+
+def test_what_is_killed_leaves_a_page_that_says_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def third_is_killed(*args: object) -> Evaluation:
+        asked.append(args)
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        return real(*args)  # type: ignore[arg-type]
+
+    real = harness.evaluate
+    monkeypatch.setattr(harness, "evaluate", third_is_killed)
+    options = Options(tasks=("return", "next"), rows=40, list_rows=5, quick=True, repeats=10)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_baselines(shop(), options, tmp_path)
+    left = "user mean, prior); next"
+    for name in ("report.html", "report.md"):
+        text = (tmp_path / name).read_text()
+        assert "Not finished when this was written" in text
+        assert left in text
+    assert len(read_results(tmp_path)) == 2
+    monkeypatch.setattr(harness, "evaluate", real)
+    evaluate_baselines(shop(), options, tmp_path)
+    assert "Not finished" not in (tmp_path / "report.html").read_text()
+
+
+@pytest.mark.parametrize("task", ["click", "return", CTCVR])
+def test_on_valid_only_raw_figures_are_reported_and_the_calibration_is_fitted_all_the_same(task: str) -> None:
+    model = Prior()
+    model.fit(shop(), "running")
+    on_valid, on_test = (
+        Ask(task, split=split, rows=80, valid_rows=80, repeats=2) for split in ("valid", "test")
+    )
+    chosen, claimed = (evaluate(model, shop(), ask) for ask in (on_valid, on_test))
+    assert "calibrated" not in chosen.result
+    assert "accuracy_at_valid_threshold" not in chosen.result["metrics"]
+    assert "calibrated" in claimed.result
+    kept = calibrations(model, shop(), on_valid)
+    assert kept == calibrations(model, shop(), on_test) == claimed.lines
+    assert task in kept or task == CTCVR
+
+
+def test_a_split_without_examples_is_refused_before_any_work(tmp_path: Path) -> None:
+    data = shop()
+    none = data.examples.assign(split=data.examples.split.replace("valid", "censored"))
+    empty = type(data)(**{**vars(data), "examples": none})
+    with pytest.raises(UserError, match="No examples of return in the valid split"):
+        evaluate_baselines(empty, RETURN, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_two_data_sets_and_an_adapter_without_a_part_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["eval", "data/a", "--data", "data/b"]) == 2
+    assert "Two data sets" in capsys.readouterr().err
+    assert main(["eval", "--baselines-only", "--adapter", "runs/a/adapter"]) == 2
+    assert "No adapter takes part" in capsys.readouterr().err
+    assert main(["eval", "--baselines-only", "--no-baselines"]) == 2
