@@ -3,6 +3,7 @@
 import csv
 import re
 import shlex
+from collections import Counter
 from dataclasses import fields
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -93,7 +94,9 @@ def test_every_example_task_loads(path: Path) -> None:
 
 def test_the_pages_show_the_example_files_as_they_are() -> None:
     assert blocks(text("tasks.md"), "yaml") == [(DOCS / "examples/rating.yaml").read_text("utf-8")]
-    assert blocks(text("your-log.md"), "yaml") == [(DOCS / "examples/shop/mapping.yaml").read_text("utf-8")]
+    assert blocks(text("your-log.md"), "yaml") == [
+        (DOCS / "examples" / folder / "mapping.yaml").read_text("utf-8") for folder in ("shop", "three-logs")
+    ]
 
 
 def test_pages_describe_every_field_and_name() -> None:
@@ -137,6 +140,38 @@ def test_the_mapping_of_the_page_reads_the_shop_beside_it() -> None:
     assert set(tables.events["event"].to_pylist()) == {"impression", "click", "convert", "visit"}
     assert ["Food", "Drinks"] in tables.items["category"].to_pylist()
     assert reading.labels == yaml.safe_load(blocks(text("your-log.md"), "yaml")[0])["labels"]
+
+
+def test_the_three_logs_of_the_page_are_read_as_one() -> None:
+    from genrec.check import check
+    from prompts.pack import TASKS
+
+    report = check(DOCS / "examples/three-logs", [TASKS])
+    assert report.exit_code == 0, str(report)
+    assert not report.findings.warned
+    assert report.loaded is not None
+    shop = check(DOCS / "examples/shop", [TASKS]).loaded
+    assert shop is not None
+    kinds = [
+        Counter(loaded.tables.events["event"].to_pylist()) - Counter({"visit": 10**6})
+        for loaded in (report.loaded, shop)
+    ]
+    assert kinds[0] == kinds[1]
+    orders, expected = (
+        sorted(
+            (row["user_id"], row["item_id"], row["ts"], row["value"])
+            for row in loaded.tables.events.to_pylist()
+            if row["event"] == "convert"
+        )
+        for loaded in (report.loaded, shop)
+    )
+    assert orders == expected  # local times of Berlin on the one side, seconds since 1970 on the other
+
+
+def test_every_unit_of_times_is_described() -> None:
+    from genrec.sources.files.units import UNITS
+
+    assert [unit for unit in UNITS if f"`{unit}`" not in text("your-log.md")] == []
 
 
 def test_the_source_of_the_page_reads_its_export(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ CHECK = Command(
     about="Read files of your own as `genrec data prepare files PATH` would, derive the labels, and say everything\n"
     "that is found: what would be repaired, what looks odd, what is refused and where. Nothing is written.\n"
     "Exit code 0 if they can be used, 2 if not.\n\n"
-    "PATH holds events, items and users as .csv, .tsv, .jsonl (also .gz) or .parquet. Without a mapping the\n"
+    "PATH holds events, items and users as .csv, .tsv, .jsonl (also .gz, .zst) or .parquet. Without a mapping the\n"
     "files are called events.*, items.*, users.* and their columns user_id, item_id, ts, event; item_id, title;\n"
     "user_id. Times are ISO 8601, or numbers with `ts_unit: s` (ms, us) in the mapping.",
     examples=("genrec data check shop/", "genrec data check shop/ --mapping shop.yaml"),
