@@ -9,8 +9,10 @@ from genrec.errors import UserError
 from serve.engines import KINDS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from genrec.item_names import ItemName
     from serve.search import Found
     from serve.served import Served
 
@@ -54,12 +56,14 @@ def _open(args: argparse.Namespace) -> "Served":
     return open_served(args)[1]
 
 
-def _items(served: "Served", text: str) -> list[str]:
-    """Ids or exact titles, separated by commas or |; what is neither is scored as a new item."""
-    parts = [part.strip() for part in text.split("|" if "|" in text else ",") if part.strip()]
-    if not parts:
+def _names(served: "Served", items: str | None, item: "Sequence[str]" = ()) -> "list[ItemName]":
+    """items: ids or titles, separated by | where it holds one, else by commas. item: one id or title each, whatever
+    characters it has."""
+    listed = [part.strip() for part in items.split("|" if "|" in items else ",")] if items else []
+    names = [("--items", part) for part in listed if part] + [("--item", name) for name in item]
+    if items is not None and not names:
         raise UserError("No items", where="--items", cure="name some, by id or title, separated by commas")
-    return [served.item(part) for part in parts]
+    return [served.names.read(name, option) for option, name in names]
 
 
 # ---- predict ------------------------------------------------------------------------------------------------
@@ -69,8 +73,15 @@ def _predict_arguments(parser: argparse.ArgumentParser) -> None:
     _common(parser)
     parser.add_argument(
         "--items",
-        help="ids or titles, separated by commas (or by | if titles hold commas); left out, only the tasks about the "
-        "user alone are answered",
+        help="ids or titles, separated by commas (or by | if titles hold commas); without any item, only the tasks "
+        "about the user alone are answered",
+    )
+    parser.add_argument(
+        "--item",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="one item's id or title, whatever characters it has; may be given several times",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
 
@@ -81,23 +92,24 @@ def _predict(args: argparse.Namespace) -> int:
     from serve.every_task import every_task
 
     served = _open(args)
-    items = [] if args.items is None else _items(served, args.items)
-    _check_answerable(served, bool(items))
-    found = every_task(served, args.user, items)
+    names = _names(served, args.items, args.item)
+    _check_answerable(served, bool(names))
+    found = every_task(served, args.user, [name.item_id for name in names])
     rows = [
         {
-            "item": item,
-            "title": served.title(item),
+            "item": name.item_id, "title": served.title(name.item_id),
+            "known": name.known, "read_as": name.read_as, "note": name.note,
             **{t: p[k].tolist() for t, p in found.about_items.items()},
         }
-        for k, item in enumerate(items)
-    ]
+        for k, name in enumerate(names)
+    ]  # fmt: skip
     if args.json:
         answers = {"user": args.user, "items": rows, "calibrated": found.calibrated, **found.about_user}
         print(json.dumps(answers, ensure_ascii=False))
         return 0
-    if items:
+    if names:
         _print_table(rows, list(found.about_items))
+        _print_notes(names)
     for task, p in found.about_user.items():
         print(f"{task}: {_cell(p).strip()}")
     if found.not_calibrated:
@@ -123,6 +135,12 @@ def _cell(p: float | list[float]) -> str:
     return f"{p:>8.3f}" if isinstance(p, float) else " ".join(f"{each:.2f}" for each in p)
 
 
+def _print_notes(names: "Sequence[ItemName]") -> None:
+    """What is to be known of how names were read."""
+    for note in dict.fromkeys(name.note for name in names if name.note):
+        print(note)
+
+
 def _print_table(rows: list[dict[str, Any]], columns: list[str]) -> None:
     width = max(len(str(row["title"])) for row in rows)
     print(f"{'item':>8}  {'title':<{width}}" + "".join(f"  {c:>8}" for c in columns))
@@ -142,6 +160,7 @@ predict = Command(
         "genrec predict --user 42 --items 50,181,286",
         "genrec predict --user 42",
         'genrec predict --user 42 --items "Fargo|The Truth, Again"',
+        'genrec predict --user 42 --item "Tea, green | loose" --item Fargo',
     ],
 )
 
@@ -210,7 +229,11 @@ recommend = Command(
 def _ask_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("question", help="in your own words, to be answered yes or no")
     _common(parser)
-    parser.add_argument("--item", help="an item's id or title, if the question is about one")
+    parser.add_argument(
+        "--item",
+        metavar="NAME",
+        help="one item's id or title, if the question is about one; whatever characters it has",
+    )
 
 
 def _asked_task(served: "Served", item: bool) -> str:
@@ -227,12 +250,12 @@ def _asked_task(served: "Served", item: bool) -> str:
 
 def _ask(args: argparse.Namespace) -> int:
     served = _open(args)
-    task = _asked_task(served, bool(args.item))
-    if args.item:
-        (item,) = _items(served, f"{args.item}|")
-        if item not in served.layout.items:
-            print(f"{item!r} is no item of {served.data.name}: asked about as a new one")
-        row = served.row(args.user, item)
+    task = _asked_task(served, args.item is not None)
+    if args.item is not None:
+        name = served.names.read(args.item, "--item")
+        print(f"about {served.title(name.item_id)}" + (f" (item {name.item_id})" if name.known else ""))
+        _print_notes([name])
+        row = served.row(args.user, name.item_id)
     else:
         row = served.user_row(args.user, task)
     p = float(served.predictor.predict([row], [task], query=args.question)[task][0])

@@ -1,6 +1,7 @@
 """An adapter on the data set that it serves: everything that answers a request, loaded once. Knows no model library."""
 
 import json
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,6 +13,7 @@ import numpy as np
 from genrec.dataset import Prepared
 from genrec.errors import UserError
 from genrec.followers import CANDIDATES, joined
+from genrec.item_names import ItemNames
 from genrec.labels import horizon_of
 from genrec.statistics import COLUMNS
 from genrec.tasks import Task
@@ -29,7 +31,7 @@ from serve.search import Found, top_items
 
 
 class Catalog:
-    """The items, found by their tokens, by their titles and by their embeddings; made when first needed."""
+    """The items, found by their tokens, by their names and by their embeddings; made when first needed."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
@@ -40,9 +42,8 @@ class Catalog:
         return Trie({item: self._layout.item(item) for item in self._layout.items})
 
     @cached_property
-    def by_title(self) -> dict[str, str]:
-        """Item ids by title, case folded."""
-        return {str(row.get("title", "")).casefold(): item for item, row in self._layout.items.items()}
+    def names(self) -> ItemNames:
+        return ItemNames({item: str(row.get("title") or "") for item, row in self._layout.items.items()})
 
 
 @dataclass
@@ -73,15 +74,25 @@ class Served:
         """Whether the log tells of this user."""
         return user_id in self._points or user_id in self.layout.users
 
+    @cached_property
+    def _user_forms(self) -> frozenset[str]:
+        return frozenset(form(user) for user in (*self._points, *self.layout.users))
+
+    def writes_users_so(self, text: str) -> bool:
+        """Whether a text with digits in it is written like a user id of the log: a number where ids are numbers,
+        "u7" where they are "u00001"."""
+        return any(map(str.isdigit, text)) and form(text) in self._user_forms
+
     def touched(self, user_id: str, task: Task, point: int | None = None) -> list[str]:
         """Items that she has touched, as an item task means it, in order: in her first `point` lines, or in all."""
         if task.name not in self._past:
             self._past[task.name] = Touches(self.data, task)
         return self._past[task.name].items(user_id, point)
 
-    def item(self, text: str) -> str:
-        """An item's id, from its id or its exact title; what is neither is the id of a new item."""
-        return text if text in self.layout.items else self.catalog.by_title.get(text.casefold(), text)
+    @property
+    def names(self) -> ItemNames:
+        """How names of items are read."""
+        return self.catalog.names
 
     def title(self, item_id: str) -> str:
         return str(self.layout.items.get(item_id, {}).get("title") or f"(new) {item_id}")
@@ -204,6 +215,16 @@ def served(
     calibrations = card.calibrations() if data.name == card.data["name"] else {}
     predictor = Predictor(layout, histories, engine, calibrations)
     return Served(card, data, layout, histories, engine, predictor, Catalog(layout))
+
+
+def form(user_id: str) -> str:
+    """What ids of one kind have in common: every run of digits is one, every long hexadecimal number is one.
+
+    >>> form("u00001") == form("u7"), form("42") == form("99999"), form("42") == form("room 42")
+    (True, True, False)
+    """
+    hexadecimal = re.fullmatch(r"[0-9a-fA-F-]{16,}", user_id) and not user_id.isdigit()
+    return "hexadecimal" if hexadecimal else re.sub(r"\d+", "0", user_id)
 
 
 def plain(rule: Mapping[str, Any]) -> str:

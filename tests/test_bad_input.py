@@ -249,7 +249,7 @@ def test_an_item_that_nobody_knows_is_asked_about_as_a_new_one(place: Path, caps
     known = Prepared.load(place / "data" / "shop").tables.items["item_id"][0].as_py()
     for item, said in ((known, False), ("No such thing", True)):
         assert main(["ask", "--user", "1", "--item", item, "Good?", "--adapter", ADAPTER]) == 0
-        assert ("is no item of shop: asked about as a new one" in capsys.readouterr().out) is said
+        assert ("'No such thing' is no item's id or title" in capsys.readouterr().out) is said
 
 
 def test_a_search_may_stop_early_and_says_so(place: Path, capsys: Capture) -> None:

@@ -23,7 +23,7 @@ def here() -> Served:
 
 def relevance(here: Served, **asked: Any) -> list[float]:
     """In the documents' order; of the first three."""
-    found = rerank(here, schemas.RerankBody.model_validate({"documents": DOCUMENTS, **asked}))
+    found = rerank(here, schemas.RerankBody.model_validate({"documents": DOCUMENTS, **asked})).order
     assert [p for _, p in found] == sorted((p for _, p in found), reverse=True)
     return [p for _, p in sorted(found)][:3]
 

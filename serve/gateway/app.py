@@ -126,18 +126,24 @@ def application(gateway: Gateway, keys: Keys, runs: Path) -> FastAPI:
         bounded("query", len(body.query or ""), limits.query_characters)
         told(body)
         texts = [document_text(document, body.rank_fields) for document in body.documents]
-        ranked = await gateway.answer(
+        ranking = await gateway.answer(
             request,
             lambda served: rerank_tokens(served, body.query, texts),
             lambda served: reranked(served, body),
         )
         results = [
             schemas.Ranked(
-                index=n, relevance_score=p, document={"text": texts[n]} if body.return_documents else None
+                index=n, relevance_score=p, document={"text": texts[n]} if body.return_documents else None,
+                item=ranking.documents[n].item_id if ranking.documents[n].known else None,
+                read_as=ranking.documents[n].read_as, note=ranking.documents[n].note,
             )
-            for n, p in ranked
-        ]
-        meta = {"api_version": {"version": request.url.path[2:3]}, "billed_units": {"search_units": 1}}
+            for n, p in ranking.order
+        ]  # fmt: skip
+        meta = schemas.RerankMeta(
+            api_version={"version": request.url.path[2:3]}, billed_units={"search_units": 1},
+            query_read_as=ranking.query_read_as, user=ranking.who.name, known=ranking.who.known,
+            names=work.names_read(history=ranking.who.read),
+        )  # fmt: skip
         return schemas.RerankReply(id=str(uuid.uuid4()), results=results, meta=meta)
 
     # ---- weights ----------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from scipy.special import logit
 from genrec.errors import UserError
 from prompts.history import Histories
 from serve.gateway import schemas
-from serve.gateway.work import Person
+from serve.gateway.work import Person, names_read
 from serve.predictor import Predictor, Row
 
 
@@ -20,12 +20,14 @@ def explain(who: Person, model: str, body: schemas.ExplainBody) -> schemas.Expla
     binary = [task.name for task in served.tasks_about(item=True) if task.kind == "binary"]
     if body.task not in binary:
         raise UserError(f"There is no task {body.task!r} about an item", where="task", cure=", ".join(binary))
-    item, window = served.item(body.item), lines_read(who)
+    name, window = served.names.read(body.item, "item"), lines_read(who)
+    item = name.item_id
     whole, *without = without_lines(who, item, body.task, [(), *((n,) for n in range(len(window)))])
     effects = logit(whole) - logit(np.array(without))
     order = np.argsort(-np.abs(effects), kind="stable")[: body.lines]
     return schemas.ExplainReply(
-        model=model, user=who.name, known=who.known, item=item, task=body.task, probability=whole,
+        model=model, user=who.name, known=who.known, item=item, title=served.title(item), task=body.task,
+        probability=whole, names=names_read(history=who.read, item=[name]),
         lines=[
             schemas.Moved(
                 line=int(len(window) - 1 - n), item=str(window.item_id.iloc[n]), effect=float(effects[n]),

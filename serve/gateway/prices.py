@@ -28,8 +28,8 @@ def question_tokens(questions: int, query: str | None = None) -> int:
 
 
 def title_tokens(served: Served, titles: Sequence[str]) -> int:
-    """Of titles that the catalog does not know: a question holds them as they were sent."""
-    return sum(word_tokens(title) for title in titles if served.item(title) not in served.layout.items)
+    """Of titles that the catalog does not hold exactly: a question may hold them as they were sent."""
+    return sum(word_tokens(title) for title in titles if served.names.exact(title) is None)
 
 
 def predict_tokens(served: Served, body: PredictBody) -> int:

@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
         tokenizer = TokenizerFile(merged.folder)
         found = served(merged.folder.parent, merged.card, prepared(), tokenizer, engine)
         found.data.statistics_now()
-        _ = found.catalog.by_title  # made here: prices ask for it where no request may wait
+        found.names.prepare()  # made here: prices ask for them where no request may wait
         gc.collect()
         gc.freeze()  # the data set stays: a collection that walked it would hold every request up, for tens of ms
         return found

@@ -2,7 +2,9 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from genrec.item_names import ReadAs
 
 
 class Body(BaseModel):
@@ -11,7 +13,16 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-Id = Annotated[str, Field(min_length=1, max_length=256)]
+def _as_text(value: object) -> object:
+    """A whole number as its digits: logs whose ids are numbers send them so."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+_IdText = Annotated[str, Field(min_length=1, max_length=256)]
+Id = Annotated[_IdText, BeforeValidator(_as_text, json_schema_input_type=_IdText | int)]
+_QueryText = Annotated[str, Field(min_length=1)]
+Query = Annotated[_QueryText, BeforeValidator(_as_text, json_schema_input_type=_QueryText | int)]
+ITEM = "an item's id or title; a whole number is read as the text of its digits"
 Known: Any = Field(description="whether the log tells of this user; false where the request told a history")
 Weight = Annotated[float, Field(ge=-1e6, le=1e6)]  # so that no sum of them is infinite
 
@@ -19,7 +30,7 @@ Weight = Annotated[float, Field(ge=-1e6, le=1e6)]  # so that no sum of them is i
 class HistoryEvent(Body):
     """Something she was shown, and what came of it. `convert` alone implies `click`; null: not known yet."""
 
-    item: Id
+    item: Id = Field(description=ITEM)
     click: bool = False
     convert: bool | None = None
     value: float | None = Field(None, allow_inf_nan=False)
@@ -43,7 +54,7 @@ class PredictBody(About):
             ]
         },
     )
-    items: list[Id] = Field([], description="ids or exact titles; what is neither is scored as a new item")
+    items: list[Id] = Field([], description="ids or titles; what is neither is scored as a new item")
     tasks: list[str] | None = Field(
         None,
         min_length=1,
@@ -56,10 +67,34 @@ class PredictBody(About):
     )  # fmt: skip
 
 
+class NameRead(BaseModel):
+    """How a name of an item in the request was read."""
+
+    field: str = Field(description="of the request")
+    name: str = Field(description="as it was sent")
+    item: str = Field(description="the id of the item that it was read as; the name itself where it is new")
+    read_as: ReadAs = Field(
+        description="an exact id comes first, then an exact title, then the only title that is equal but for case, "
+        "width and white space; new: no item has the name"
+    )
+    note: str = Field(
+        description="what else the name could mean, or why it needs a look; empty where nothing"
+    )
+
+
+Names: Any = Field(
+    description="how the request's other names of items were read, but for those that are exact ids and nothing else"
+)
+
+
 class Prediction(BaseModel):
     item: str
     title: str
     known: bool = Field(description="false: no item of the data set, scored by these words as its title")
+    read_as: ReadAs = Field(description="how the name in `items` was read")
+    note: str = Field(
+        description="what else that name could mean, or why it needs a look; empty where nothing"
+    )
     probabilities: dict[str, float | list[float]] = Field(
         description="of a binary task's first answer, of each answer of a choice; ctcvr is click times convert"
     )
@@ -75,6 +110,7 @@ class PredictReply(BaseModel):
         description="of someone without a session in the log: asked with no word of visits"
     )
     calibrated: list[str] = Field(description="of the tasks answered, those whose probabilities are")
+    names: list[NameRead] = Names
 
 
 Fallback = Literal["", "search stopped", "followers", "not scored"]
@@ -112,8 +148,13 @@ class RecommendBody(About):
     diversify: float = Field(
         0.0, ge=0, le=1, description="how much an item loses for each category listed before it"
     )
-    exclude: list[Id] = []
-    available: list[Id] | None = Field(None, description="only these, where given")
+    exclude: list[Id] = Field(
+        [], description="ids or titles; what is neither excludes nothing, and the reply's `names` say so"
+    )
+    available: list[Id] | None = Field(
+        None,
+        description="only these, where given: ids or titles; what is neither is never listed, likewise said",
+    )
     repeat: Literal["never", "allow"] = Field(
         "never", description="whether items she has touched may come again"
     )
@@ -146,11 +187,18 @@ class RecommendReply(BaseModel):
         [],
         description="where not scored: the weights that the score is without, prompts state nothing of their tasks",
     )
+    names: list[NameRead] = Names
 
 
 class RerankBody(Body):
-    """Cohere's, v1 and v2. `query`: a user id of the log, or words, which are asked of each document; left out beside a
-    `user` or a `history`, the trained question is asked of these, and calibrated."""
+    """Cohere's, v1 and v2.
+
+    `query`: a user id of the log, or words, which are asked of each document. Beside a `user` or a `history` it is
+    always words; left out there, the trained question is asked, and calibrated. A query that is written like the log's
+    user ids and is none of them is refused.
+
+    Documents are texts: an item's exact title is that item, else an exact id is, else a title that is equal but for
+    case and spacing; any other is judged by its words."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -162,7 +210,7 @@ class RerankBody(Body):
         },
     )
     model: str | None = None
-    query: str | None = Field(None, min_length=1)
+    query: Query | None = None
     documents: list[str | dict[str, Any]] = Field(min_length=1)
     top_n: int | None = Field(None, ge=1)
     return_documents: bool = False
@@ -180,19 +228,35 @@ class Ranked(BaseModel):
     index: int
     relevance_score: float
     document: dict[str, str] | None = None
+    item: str | None = Field(description="ours: the id of the item that the document was read as; null: none")
+    read_as: ReadAs = Field(description="ours: how; new: the document is no item's title or id")
+    note: str = Field(description="ours: what else the document could mean; empty where nothing")
+
+
+class RerankMeta(BaseModel):
+    """Cohere's, and of ours how `query` was read and whether the log tells of the user."""
+
+    api_version: dict[str, str]
+    billed_units: dict[str, int]
+    query_read_as: Literal["user id", "words", ""] = Field(description="empty where there was no query")
+    user: str | None = Field(
+        description="for whom the documents are ordered; null: someone new, or a told history"
+    )
+    known: bool = Known
+    names: list[NameRead] = Names
 
 
 class RerankReply(BaseModel):
     id: str
     results: list[Ranked]
-    meta: dict[str, Any]
+    meta: RerankMeta
 
 
 class ExplainBody(About):
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"user": "42", "item": "286", "task": "click"}]}
     )
-    item: Id
+    item: Id = Field(description=f"{ITEM}; what is neither is asked about as a new item")
     task: str = "click"
     lines: int = Field(5, ge=1, le=50, description="how many to name")
 
@@ -210,9 +274,11 @@ class ExplainReply(BaseModel):
     user: str | None
     known: bool = Known
     item: str
+    title: str
     task: str
     probability: float
     lines: list[Moved] = Field(description="those that moved it most, largest first")
+    names: list[NameRead] = Names
 
 
 class SwapBody(Body):

@@ -1,13 +1,14 @@
 """What the recommendation routes answer, without HTTP: plain functions of an adapter, its engine and a request."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from genrec.chain import CHAIN, CTCVR, chained
 from genrec.errors import UserError
+from genrec.item_names import ItemName
 from genrec.stated import stated
 from serve.every_task import every_task
 from serve.gateway import schemas
@@ -22,10 +23,10 @@ SCORED_AT_ONCE = 16  # candidates between two looks at the clock, where there is
 
 
 class Person:
-    """One user of a request: an adapter that knows her, and her id there."""
+    """One user of a request: an adapter that knows them, and their id there. read: the names in a told history."""
 
-    def __init__(self, served: Served, user_id: str, name: str | None) -> None:
-        self.served, self.user_id, self.name = served, user_id, name
+    def __init__(self, served: Served, user_id: str, name: str | None, read: Sequence[ItemName] = ()) -> None:
+        self.served, self.user_id, self.name, self.read = served, user_id, name, read
 
     @property
     def known(self) -> bool:
@@ -55,13 +56,24 @@ def person(served: Served, about: schemas.About) -> Person:
     if about.history is not None:
         if about.user is not None:
             raise UserError("user and history exclude each other", where="history", cure="give one of them")
+        read = served.names.read_all([event.item for event in about.history], "history")
         told = [
-            Told(served.item(e.item), bool(e.click or e.convert), e.convert,
+            Told(name.item_id, bool(e.click or e.convert), e.convert,
                  float("nan") if e.value is None else e.value, e.ts or 0.0)
-            for e in about.history
+            for e, name in zip(about.history, read, strict=True)
         ]  # fmt: skip
-        return Person(guest(served, told), GUEST, None)
+        return Person(guest(served, told), GUEST, None, read)
     return Person(served, about.user if about.user is not None else GUEST, about.user)
+
+
+def names_read(**fields: Iterable[ItemName]) -> list[schemas.NameRead]:
+    """By field of the request the names in it, but for exact ids that mean nothing else."""
+    return [
+        schemas.NameRead(field=field, name=name.name, item=name.item_id, read_as=name.read_as, note=name.note)
+        for field, names in fields.items()
+        for name in names
+        if name.read_as != "id" or name.note
+    ]
 
 
 # ---- predict ------------------------------------------------------------------------------------------------
@@ -69,14 +81,15 @@ def person(served: Served, about: schemas.About) -> Person:
 
 def predict(who: Person, model: str, body: schemas.PredictBody) -> schemas.PredictReply:
     served = who.served
-    items = [served.item(text) for text in body.items]
-    found = every_task(served, who.user_id, items, body.tasks, body.query)
+    items = served.names.read_all(body.items, "items")
+    found = every_task(served, who.user_id, [item.item_id for item in items], body.tasks, body.query)
     return schemas.PredictReply(
         model=model, user=who.name, known=who.known, history_lines=who.lines,
-        about_user=found.about_user, calibrated=found.calibrated,
+        about_user=found.about_user, calibrated=found.calibrated, names=names_read(history=who.read),
         items=[
             schemas.Prediction(
-                item=item, title=served.title(item), known=item in served.layout.items,
+                item=item.item_id, title=served.title(item.item_id), known=item.known,
+                read_as=item.read_as, note=item.note,
                 probabilities={task: p[k].tolist() for task, p in found.about_items.items()},
             )
             for k, item in enumerate(items)
@@ -96,9 +109,11 @@ def recommend(
     tasks = _tasks_of(served, weights)
     _check_columns(served, body.columns)
     touched = set(who.served.touched(who.user_id, served.item_task()))
-    gone = set(body.exclude) | (touched if body.repeat == "never" else set())
+    excluded = served.names.read_all(body.exclude, "exclude")
+    available = served.names.read_all(body.available or [], "available")
+    gone = {name.item_id for name in excluded} | (touched if body.repeat == "never" else set())
     if body.available is not None:
-        gone |= set(served.layout.items) - set(body.available)
+        gone |= set(served.layout.items) - {name.item_id for name in available}
     found, fallback = _retrieved(who, body, gone, deadline)
     items = [item for item, _ in found.items]
     rows = [who.row(item) for item in items]
@@ -112,6 +127,7 @@ def recommend(
         model=model, user=who.name, known=who.known,
         exact=found.exact, gap=found.gap if np.isfinite(found.gap) else None,
         fallback=fallback, left_out=[name for name in weights if name not in weighed],
+        names=names_read(history=who.read, exclude=excluded, available=available),
         items=[
             schemas.Recommendation(
                 item=items[n], title=served.title(items[n]), score=float(score[n]),
