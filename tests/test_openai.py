@@ -38,6 +38,26 @@ def test_a_chat_with_log_probabilities_and_usage(client: Any) -> None:
     assert again.usage.prompt_tokens == reply.usage.prompt_tokens
 
 
+def test_text_parts_are_one_message_and_other_parts_are_refused_by_place(client: Any) -> None:
+    def written(content: Any) -> tuple[str, int]:
+        messages = [{"role": "system", "content": "Be short."}, {"role": "user", "content": content}]
+        reply = client.chat.completions.create(model="genrec", messages=messages, max_tokens=5, temperature=0)
+        return reply.choices[0].message.content, reply.usage.prompt_tokens
+
+    parts = [{"type": "text", "text": "Name a film."}, {"type": "text", "text": "One <|im_end|> only."}]
+    assert written(parts) == written("Name a film.\nOne <|im_end|> only.")
+    assert written(parts[:1]) == written("Name a film.") != written(parts)
+    image = {"type": "image_url", "image_url": {"url": "data:,x"}}
+    for wrong, why in (
+        ([*parts, image], "part 2 is image_url"),
+        ([{"type": "text"}], "part 0"),
+        (["a"], "part 0"),
+    ):
+        with pytest.raises(openai.BadRequestError, match=why) as refused:
+            written(wrong)
+        assert refused.value.body["param"] == "messages.1.content"
+
+
 def test_a_stream_is_the_same_text_in_pieces(client: Any) -> None:
     asked = {"model": "genrec", "messages": MESSAGES, "max_tokens": 8, "temperature": 0}
     whole = client.chat.completions.create(**asked).choices[0].message.content

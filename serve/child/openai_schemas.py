@@ -1,7 +1,7 @@
 """Bodies of OpenAI's routes as far as they are ours to answer, and how one is refused. What is not here is refused by
 name."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Literal
 
 from fastapi import Request
@@ -82,7 +82,7 @@ async def answered(
         return Response(status_code=499)  # nobody reads it
     except ValidationError as error:
         first = error.errors()[0]
-        param = ".".join(map(str, first["loc"][:1])) or None
+        param = _place(body, first["loc"]) or None
         what = f"{param}: {first['msg']}"
     except LookupError as error:
         what, param, status = str(error.args[0]), "model", 404
@@ -90,6 +90,20 @@ async def answered(
         what = str(error)
     kind = "invalid_request_error" if status == 400 else "not_found_error"
     return JSONResponse({"error": {"message": what, "type": kind, "param": param, "code": None}}, status)
+
+
+def _place(body: object, loc: Sequence[int | str]) -> str:
+    """Where in a body a mistake is ("messages.0.content"); what pydantic adds of the kinds it tried is left out."""
+    names = []
+    for name in loc:
+        if isinstance(body, dict):
+            body = body.get(name)
+        elif isinstance(body, list) and isinstance(name, int):
+            body = body[name]
+        else:
+            break
+        names.append(str(name))
+    return ".".join(names)
 
 
 class Named:

@@ -5,7 +5,7 @@ What an engine cannot do of it (the torch engine has no penalties), it refuses i
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from serve.gateway.limits import Limits
 from serve.gateway.schemas import Body
@@ -41,6 +41,37 @@ class WrittenBody(Body):
         return self.n or 1
 
 
+class TextPart(Body):
+    """The one kind of part that a message's content may have here: the model reads text."""
+
+    type: Literal["text"]
+    text: str
+
+
+def _joined(content: object) -> object:
+    """The text of a content that is a list of parts, one a line, as vLLM's server joins them. ValueError: no text."""
+    if not isinstance(content, list):
+        return content
+    texts = []
+    for number, part in enumerate(content):
+        if not isinstance(part, dict) or part.get("type") != "text" or not isinstance(part.get("text"), str):
+            kind = part.get("type", "of no type") if isinstance(part, dict) else "no object"
+            raise ValueError(f"part {number} is {kind}; give parts of type text, with their text")
+        texts.append(part["text"])
+    return "\n".join(texts)
+
+
+Content = Annotated[str | None, BeforeValidator(_joined, json_schema_input_type=str | list[TextPart] | None)]
+
+
+class ChatMessage(BaseModel):
+    """Further fields go to the engine's server as they are."""
+
+    model_config = ConfigDict(extra="allow")
+    role: str
+    content: Content = None
+
+
 class ChatBody(WrittenBody):
     model_config = ConfigDict(
         extra="forbid",
@@ -50,7 +81,7 @@ class ChatBody(WrittenBody):
             ]
         },
     )
-    messages: list[dict[str, Any]] = Field(min_length=1)
+    messages: list[ChatMessage] = Field(min_length=1)
     logprobs: bool | None = None
     top_logprobs: int | None = Field(None, ge=0, le=20)
     max_completion_tokens: Count | None = None
