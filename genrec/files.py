@@ -58,7 +58,7 @@ def folders_written_whole(folder: Path, names: Sequence[str]) -> Iterator[Path]:
     """
     with (
         place_named(folder),
-        _only_writer(folder),
+        only_writer(folder),
         _part(folder, ".new-", *(f".{name}-" for name in names), undo=names) as part,
     ):
         yield part
@@ -86,6 +86,17 @@ def file_written_whole(path: Path) -> Iterator[Path]:
         yield part
         _flush(part)
         part.replace(path)
+
+
+@contextmanager
+def file_tried(path: Path) -> Iterator[Path]:
+    """Where to write a file as file_written_whole has it, to see that it can be; it is removed and path left as it is.
+
+    Raises UserError as file_written_whole.
+    """
+    with _part(path.parent, f".{path.name}-") as folder, place_named(path):
+        yield folder / path.name
+        _flush(folder / path.name)
 
 
 @contextmanager
@@ -177,8 +188,8 @@ def _lock(folder: Path) -> int | None:
 
 
 @contextmanager
-def _only_writer(folder: Path) -> Iterator[None]:
-    """Hold the lock of the folder itself. Raises UserError where another process does."""
+def only_writer(folder: Path) -> Iterator[None]:
+    """Hold the lock of the folder itself, made if need be. Raises UserError where another process holds it."""
     with _permitted(folder):
         folder.mkdir(parents=True, exist_ok=True)
     lock = _lock(folder)

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,60 +9,81 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv as arrow_csv
 import pyarrow.parquet as pq
-from tqdm import tqdm
 
 from genrec.chain import CHAIN, CTCVR, chained
 from genrec.errors import UserError
-from genrec.fields import read_stored
-from genrec.files import file_written_whole
+from genrec.files import file_tried, file_written_whole
+from genrec.item_names import ItemName
+from genrec.progress import Progress
 from genrec.sources.files.sheet import Sheet
+from genrec.sources.files.text import NotText, as_text
 from genrec.tasks import Task
+from serve.score_parts import PARTS, claimed, cleared
 from serve.served import Served
+from serve.table_formats import FORMATS, Unwritable, write_table
 
 PART = 2000  # rows that a kill can cost
-FORMATS = (".csv", ".jsonl", ".parquet")
-IDS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_integer, pa.types.is_null)
 ROW = "row"
-RUN = {"input": str, "adapter": str, "data": str, "tasks": [str], "part": int}
 
 
 def score_file(
-    served: Served, mark: str, tasks: Sequence[str], sheet: Sheet, out: Path, restart: bool = False
+    served: Served,
+    mark: str,
+    tasks: Sequence[str],
+    sheet: Sheet,
+    out: Path,
+    restart: bool = False,
+    parts_folder: Path | None = None,
 ) -> int:
     """Write `out`: the rows and columns of `sheet`, in its order, and a column a task of probabilities as of the log's
     end; one an answer ("rating: 4") of a task with more than two, `ctcvr` where click and convert are both asked.
     Returns how many rows there are.
 
-    sheet: with the columns user_id and, for tasks about an item, item_id; ids that the log does not know are scored as
-    new. Parts that are done are kept beside `out` until it is whole. tasks: names. mark: AdapterCard.fingerprint.
-    Raises UserError before any work for what cannot be scored or written, or goes on from another run's parts.
+    sheet: with the columns user_id and, for tasks about an item, item_id, which holds ids or titles; what the log does
+    not know is scored as new. tasks: names. mark: AdapterCard.fingerprint. restart, parts_folder: as claimed() has
+    them; the parts are kept until `out` is whole.
+    Raises UserError before any work for what cannot be scored or written, or goes on from another run's parts; and
+    where the place stops taking what is written, with the folder of what was computed.
     """
     chosen = [served.layout.tasks[name] for name in tasks]
     about_items = [task for task in served.tasks_about(item=True) if task.name in tasks]
     columns = columns_of(served, chosen)
-    check_output(sheet, columns, out)
     users = ids(sheet, "user_id")
-    items = ids(sheet, "item_id") if about_items else [""] * len(users)
-    parts = out.with_name(f".{out.name}.parts")
-    _claim(parts, {**_made_of(served, mark, sheet.path), "tasks": list(tasks), "part": PART}, restart)
+    items = [name.item_id for name in items_named(served, sheet)] if about_items else [""] * len(users)
+    check_output(sheet, columns, out)
+    run = {**_made_of(served, mark, sheet.path), "tasks": list(tasks), "part": PART}
     order = np.argsort(pd.factorize(np.array(users, object))[0], kind="stable")
-    with tqdm(total=len(users), desc="scored", unit="row", disable=None) as bar:
-        for number, at in enumerate(_cut(order)):
-            path = parts / f"{number:06d}.parquet"
-            if not path.exists():
-                answers = _scored(served, chosen, about_items, [users[i] for i in at], [items[i] for i in at])
-                _write(pa.table({ROW: at, **{name: answers[name] for name in columns}}), path)
-            bar.update(len(at))
-    whole = pa.concat_tables(pq.read_table(path) for path in sorted(parts.glob("*.parquet"))).sort_by(ROW)
-    table = sheet.table
-    for name in columns:
-        table = table.append_column(name, whole[name])
-    _write(table, out)
-    shutil.rmtree(parts)
+    with claimed(out, run, parts_folder, restart) as parts:
+        with Progress("scored", len(users), "row") as progress:
+            for number, at in enumerate(_cut(order)):
+                path = parts / f"{number:06d}.parquet"
+                if not path.exists():
+                    asked_users, asked_items = [users[i] for i in at], [items[i] for i in at]
+                    answers = _scored(served, chosen, about_items, asked_users, asked_items)
+                    _write(pa.table({ROW: at, **{name: answers[name] for name in columns}}), path, parts)
+                progress.advance(len(at))
+        whole = pa.concat_tables(pq.read_table(path) for path in sorted(parts.glob(PARTS))).sort_by(ROW)
+        _write(_with_columns(sheet.table, {name: whole[name] for name in columns}), out, parts)
+        cleared(parts)
     return len(users)
+
+
+def _with_columns(table: pa.Table, columns: dict[str, Any]) -> pa.Table:
+    for name, column in columns.items():
+        table = table.append_column(name, column)
+    return table
+
+
+def _write(table: pa.Table, path: Path, parts: Path) -> None:
+    """The table, whole or not at all. Raises UserError that says where the parts are kept."""
+    try:
+        with file_written_whole(path) as part:
+            write_table(table, part, path.suffix)
+    except (UserError, OSError, Unwritable) as error:
+        what = error.what if isinstance(error, UserError) else f"Cannot write: {error}"
+        cure = f"make room, or name another --out: with --parts {parts} it goes on from what was computed"
+        raise UserError(what, str(path), cure) from error
 
 
 def columns_of(served: Served, tasks: Sequence[Task]) -> list[str]:
@@ -77,21 +97,31 @@ def columns_of(served: Served, tasks: Sequence[Task]) -> list[str]:
 
 
 def check_output(sheet: Sheet, columns: Sequence[str], out: Path) -> None:
-    """Raises UserError for a format that is not written, a folder that is not there, a column that is there already."""
+    """Raises UserError for a format that is not written, a folder that is not there, a column that is there already,
+    and for whatever keeps such a table from being written there: one of its size is, and is taken away again."""
     if out.suffix not in FORMATS:
         raise UserError(f"Unknown format {out.suffix or out.name!r}", str(out), f"write {', '.join(FORMATS)}")
     if not out.parent.is_dir():
         raise UserError("No such folder", where=str(out.parent), cure="make it, or name another --out")
+    if out.is_dir():
+        raise UserError("There is a folder of that name", where=str(out), cure="name another --out")
     if taken := [name for name in columns if name in sheet.table.column_names]:
         raise UserError(
             f"There is a column {taken[0]!r} already",
             str(sheet.path),
             "rename it: the probability is called so",
         )
-    nested = [field.name for field in sheet.table.schema if pa.types.is_nested(field.type)]
-    if nested and out.suffix == ".csv":
-        cure = "write .jsonl or .parquet"
-        raise UserError(f"A CSV file cannot hold the lists of column {nested[0]!r}", str(out), cure)
+    thirds = np.full(len(sheet.table), 1 / 3)  # as long, as text, as any probability
+    whole = _with_columns(sheet.table, {name: pa.array(thirds) for name in columns})
+    try:
+        with file_tried(out) as trial:
+            write_table(whole, trial, out.suffix)
+    except Unwritable as error:
+        where = str(sheet.path) if error.row is None else sheet.where(error.row)
+        where += f", column {error.column}" if error.column else ""
+        others = ", ".join(suffix for suffix in FORMATS if suffix != out.suffix)
+        what = f"{out.suffix} cannot hold what is there: {error.why}"
+        raise UserError(what, where, f"write {others}, or leave that column out") from error
 
 
 def ids(sheet: Sheet, column: str) -> list[str]:
@@ -99,15 +129,28 @@ def ids(sheet: Sheet, column: str) -> list[str]:
     if column not in sheet.table.column_names:
         there = ", ".join(sheet.table.column_names)
         raise UserError(f"No column {column!r}", str(sheet.path), f"name one so; the file has {there}")
-    values = sheet.table[column]
-    if not any(fits(values.type) for fits in IDS):
-        cure = "write them as text or whole numbers"
-        raise UserError(f"Ids are {values.type}", f"{sheet.path}, column {column}", cure)
-    texts: list[str | None] = pc.cast(values, pa.string()).to_pylist()
+    try:
+        texts: list[str | None] = as_text(sheet.table[column]).to_pylist()
+    except NotText as error:
+        row = int(np.flatnonzero(error.rows)[0])
+        raise UserError(f"An id is {error.what}", sheet.where(row, column), error.cure) from error
     for row, text in enumerate(texts):
         if not text:
             raise UserError("An id is missing", sheet.where(row, column), "fill it in, or take the row out")
     return [text for text in texts if text]
+
+
+def items_named(served: Served, sheet: Sheet) -> list[ItemName]:
+    """How item_id is read, a row: it holds ids or titles. Raises UserError for one that fits several items."""
+    read: dict[str, ItemName] = {}
+    names = ids(sheet, "item_id")
+    for row, name in enumerate(names):
+        if name not in read:
+            try:
+                read[name] = served.names.read(name, "item_id")
+            except UserError as error:
+                raise UserError(error.what, sheet.where(row, "item_id"), error.cure) from error
+    return [read[name] for name in names]
 
 
 def _scored(
@@ -146,43 +189,19 @@ def _cut(order: np.ndarray) -> Iterator[np.ndarray]:
         yield order[start : start + PART]
 
 
+def _hash(source: Path) -> str:
+    """Of a file's bytes, or of those of each file in a folder."""
+    files = sorted(path for path in source.rglob("*") if path.is_file()) if source.is_dir() else [source]
+    marks = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
+    return marks[0] if len(marks) == 1 else hashlib.sha256("".join(marks).encode()).hexdigest()
+
+
 def _made_of(served: Served, mark: str, source: Path) -> dict[str, str]:
     """What the answers depend on, as marks that change with it."""
     return {
-        "input": hashlib.sha256(source.read_bytes()).hexdigest(),
+        "input": _hash(source),
         "adapter": hashlib.sha256(
             json.dumps([mark, served.engine.name, served.card.calibration], sort_keys=True).encode()
         ).hexdigest(),
         "data": served.data.fingerprint(served.card.regime),
     }
-
-
-def _claim(parts: Path, run: dict[str, Any], restart: bool) -> None:
-    """Make the folder of parts, or go on with the one that is there if the same run made it."""
-    path = parts / "run.json"
-    if restart:
-        shutil.rmtree(parts, ignore_errors=True)
-    if path.exists():
-        before = read_stored(path, RUN, "start anew with --restart")
-        if changed := sorted(name for name in run if before[name] != run[name]):
-            raise UserError(
-                f"Parts of another run are there: its {', '.join(changed)} differ",
-                where=str(parts),
-                cure="name another --out, or start anew with --restart",
-            )
-        return
-    parts.mkdir(parents=True, exist_ok=True)
-    with file_written_whole(path) as part:
-        part.write_text(json.dumps(run))
-
-
-def _write(table: pa.Table, path: Path) -> None:
-    with file_written_whole(path) as part:
-        if path.suffix == ".parquet":
-            pq.write_table(table, part, compression="zstd")
-        elif path.suffix == ".csv":
-            arrow_csv.write_csv(table, part)
-        else:
-            with part.open("w", encoding="utf-8") as file:
-                for batch in table.to_batches(max_chunksize=PART):
-                    file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in batch.to_pylist())

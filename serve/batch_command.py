@@ -8,19 +8,27 @@ from genrec.errors import UserError
 from serve.commands import adapter_arguments, open_served
 
 if TYPE_CHECKING:
-    from genrec.sources.files.sheet import Sheet
+    from collections.abc import Collection
+
+    from genrec.item_names import ItemName
     from serve.served import Served
+
+SHOWN = 3  # names in a line of the summary
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "file", help="CSV, JSONL or Parquet with the columns user_id and item_id, and any others"
+        "file",
+        help="CSV, JSONL or Parquet with the columns user_id and item_id (ids or titles), and any others",
     )
     parser.add_argument(
         "--out", required=True, metavar="FILE", help="what to write: .csv, .jsonl or .parquet"
     )
     parser.add_argument("--tasks", help="some tasks only, separated by commas (all that the columns allow)")
     parser.add_argument("--restart", action="store_true", help="drop what another run has done")
+    parser.add_argument(
+        "--parts", metavar="DIR", help="where what is computed is kept until the output is whole (beside it)"
+    )
     adapter_arguments(parser)
 
 
@@ -28,7 +36,7 @@ def _score(args: argparse.Namespace) -> int:
     from pathlib import Path
 
     from genrec.sources.files.sheet import read_sheet
-    from serve.batch import score_file
+    from serve.batch import ids, items_named, score_file
 
     sheet = read_sheet(Path(args.file))  # refused before the model is loaded
     folder, served = open_served(args)
@@ -37,23 +45,36 @@ def _score(args: argparse.Namespace) -> int:
         [task.name for task in served.tasks_about(item=True)] if "item_id" in sheet.table.column_names else []
     )
     tasks = _chosen(args.tasks, [*every, *about_users])
-    rows = score_file(served, served.card.fingerprint(folder), tasks, sheet, Path(args.out), args.restart)
-    print(f"{args.out}: {rows:,} rows{_unknown(served, sheet)}")
+    parts = Path(args.parts) if args.parts else None
+    mark = served.card.fingerprint(folder)
+    items = set(items_named(served, sheet)) if set(tasks) & set(every) else set()
+    rows = score_file(served, mark, tasks, sheet, Path(args.out), args.restart, parts)
+    print(f"{args.out}: {rows:,} rows{_new(set(ids(sheet, 'user_id')), items, served)}")
+    for line in _readings(items):
+        print(line)
     return 0
 
 
-def _unknown(served: "Served", sheet: "Sheet") -> str:
-    """How many of a file's ids the log does not know: they were scored as new."""
-    from serve.batch import ids
-
-    known = {"user_id": served.knows, "item_id": served.layout.items.__contains__}
+def _new(users: "Collection[str]", items: "Collection[ItemName]", served: "Served") -> str:
+    """How many users and items the log does not know: they were scored as new."""
     counts = {
-        name.removesuffix("_id"): sum(not knows(text) for text in set(ids(sheet, name)))
-        for name, knows in known.items()
-        if name in sheet.table.column_names
+        "user": sum(not served.knows(user) for user in users),
+        "item": sum(not item.known for item in items),
     }
-    told = [f"{count:,} {name}{'s' * (count != 1)}" for name, count in counts.items() if count]
-    return f"; scored as new, for the log does not know them: {' and '.join(told)}" if told else ""
+    said = [f"{count:,} {what}{'s' * (count != 1)}" for what, count in counts.items() if count]
+    return f"; scored as new, for the log does not know them: {' and '.join(said)}" if said else ""
+
+
+def _readings(items: "Collection[ItemName]") -> list[str]:
+    """How many items were named by a title, and what else is to be known of how names were read, with a few of each."""
+    titles = sorted(item.name for item in items if item.read_as == "title")
+    notes = sorted(item.note for item in items if item.known and item.note)
+    lines = [f"named by title, items: {len(titles):,} ({_few(titles)})"] if titles else []
+    return lines + ([f"names to check: {len(notes):,} ({_few(notes)})"] if notes else [])
+
+
+def _few(texts: list[str]) -> str:
+    return ", ".join(texts[:SHOWN]) + (", ..." if len(texts) > SHOWN else "")
 
 
 def _chosen(named: str | None, possible: list[str]) -> list[str]:

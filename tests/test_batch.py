@@ -84,10 +84,17 @@ def test_ids_that_the_log_does_not_know_are_counted(
     served: Served, capsys: pytest.CaptureFixture[str]
 ) -> None:
     one, two, *_ = served.layout.items
-    Path("new.csv").write_text(f"user_id,item_id\nnobody,{one}\nu00001,no such item\nnobody,{two}\n")
+    title = served.title(one)
+    Path("new.csv").write_text(
+        f"user_id,item_id\nnobody,{one}\nu00001,no such item\nnobody,{two}\nnobody,{title}\nnobody,{title.upper()}\n"
+    )
     assert score("new.csv", "--out", "new-scored.csv", "--tasks", "click") == 0
     said = capsys.readouterr().out
-    assert "new-scored.csv: 3 rows; scored as new, for the log does not know them: 1 user and 1 item" in said
+    assert "new-scored.csv: 5 rows; scored as new, for the log does not know them: 1 user and 1 item" in said
+    assert f"named by title, items: 1 ({title})" in said
+    assert f"names to check: 1 ({title.upper()!r} is read as the title of item {one}" in said
+    p = pd.read_csv("new-scored.csv").click
+    assert p[3] == p[4] == pytest.approx(p[0], abs=1e-6)
 
 
 def test_users_alone_are_asked_the_tasks_about_users(served: Served) -> None:
