@@ -21,7 +21,7 @@ PAIRED = ("against", "metric", "difference", "low", "high", "wins")
 
 
 def write_result(result: dict[str, Any], path: Path, command: str | None = None) -> dict[str, Any]:
-    """Add command, machine, date and versions; check; write whole. Returns what was written.
+    """Add command, machine, date, commit and versions; check; write whole. Returns what was written.
 
     Numbers that are not defined (NaN) are written as null.
     """

@@ -20,7 +20,7 @@ from eval.recommender import Recommender
 from eval.results_file import trained
 from eval.store import Store
 from genrec.dataset import Prepared
-from prompts.adapter import AdapterCard, histories_of, layout_of
+from prompts.adapter import AdapterCard, histories_of, layout_of, weights_hash
 from prompts.base_files import fingerprint
 from prompts.language_model import load_tokenizer
 from prompts.layout import Known
@@ -52,7 +52,7 @@ def evaluate(adapter: Path, data: Prepared, options: Options, out: Path) -> list
         contestants.append(untrained(served.card, data, options.regime, options.engine))
     comparison = Comparison(
         data, options, out, tasks, ours=[OURS], learning=learning(served.card),
-        describe=lambda result: _about_training(result, served.card),
+        describe=lambda result: _about_training(result, served.card, weights_hash(adapter)),
     )  # fmt: skip
     calibration: dict[str, Any] = {}
     for task in tasks:
@@ -144,10 +144,12 @@ def _into_card(adapter: Path, calibration: dict[str, Any], asked: dict[str, Any]
     replace(card, calibration={**card.calibration, **calibration}, metrics=metrics).save(adapter)
 
 
-def _about_training(result: dict[str, Any], card: AdapterCard) -> dict[str, Any]:
+def _about_training(result: dict[str, Any], card: AdapterCard, weights: str) -> dict[str, Any]:
+    """weights: the sha256 of the adapter's."""
     if result["model"] not in (OURS, WITHOUT):
         return result
-    return {**result, "seed": card.training["recipe"]["seed"], "training": trained(card)}
+    seed = card.training["recipe"]["seed"]
+    return {**result, "seed": seed, "training": trained(card), "adapter_sha256": weights}
 
 
 def learning(card: AdapterCard) -> list[dict[str, Any]]:

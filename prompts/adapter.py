@@ -57,8 +57,7 @@ class AdapterCard:
 
     def fingerprint(self, folder: Path) -> str:
         """Of the folder's weights and of the prompts and window they were trained with; not of its calibration."""
-        weights = hashlib.sha256((folder / LORA).read_bytes()).hexdigest()
-        return f"{weights} {self.base} {self.data['prompts']} {self.history} {self.dtype}"
+        return f"{weights_hash(folder)} {self.base} {self.data['prompts']} {self.history} {self.dtype}"
 
     @classmethod
     def load(cls, folder: Path) -> "AdapterCard":
@@ -97,6 +96,11 @@ class AdapterCard:
                 where=f"{CARD}, calibration",
                 cure="run `genrec eval` again",
             ) from error
+
+
+def weights_hash(folder: Path) -> str:
+    """The sha256 of an adapter's weights."""
+    return hashlib.sha256((folder / LORA).read_bytes()).hexdigest()
 
 
 def layout_of(
