@@ -16,7 +16,7 @@ from genrec.chain import CTCVR
 from genrec.dataset import Prepared
 from genrec.metrics import ranks
 
-K = 10  # length of a list
+K = 10  # length of a list, where none is chosen
 
 
 class Asked(NamedTuple):
@@ -76,8 +76,10 @@ def blank(data: Prepared, task: str, rows: Rows) -> pd.DataFrame:
     return frame
 
 
-def answer(recommender: Recommender, data: Prepared, task: str, rows: Rows) -> pd.DataFrame:
-    """Ask a fitted recommender. Raises TypeError if it does not answer this kind of task."""
+def answer(recommender: Recommender, data: Prepared, task: str, rows: Rows, k: int = K) -> pd.DataFrame:
+    """Ask a fitted recommender. k: the length of its lists, in an item task.
+
+    Raises TypeError if it does not answer this kind of task."""
     frame = blank(data, task, rows)
     if not len(rows):
         return frame.assign(p=np.zeros(0))
@@ -88,7 +90,7 @@ def answer(recommender: Recommender, data: Prepared, task: str, rows: Rows) -> p
     if data.tasks[task].kind == "item":
         if not isinstance(recommender, Ranker):
             raise TypeError(f"{recommender.name} ranks no items")
-        lists = recommender.rank(data, rows, K)
+        lists = recommender.rank(data, rows, k)
         place = ranks([items or () for items in lists], frame.item_id.tolist())
         place[[items is None for items in lists]] = np.nan
         return frame.assign(rank=place, items=[None if items is None else list(items) for items in lists])

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from eval import measures
-from eval.answers import asked, scored
+from eval.answers import K, asked, scored
 from eval.calibrated import Line, apply_line, fit_chain_line, fit_line
 from eval.cost import cost
 from eval.measures import compare
@@ -37,7 +37,8 @@ class Ask:
     """What is measured. rows: examples to sample (eval/sampling.py), None for all; valid_rows: the same of valid;
     users: how many users they are of, None where it does not matter.
 
-    repeats: of the bootstrap. seed: of sample and bootstrap; the model's own seed is the model's affair.
+    ks: of the metrics of lists; lists are as long as the greatest of them. repeats: of the bootstrap. seed: of sample
+    and bootstrap; the model's own seed is the model's affair.
     """
 
     task: str
@@ -46,6 +47,7 @@ class Ask:
     rows: int | None = None
     valid_rows: int | None = None
     users: int | None = None
+    ks: tuple[int, ...] = (K,)
     seed: int = 0
     repeats: int = 1000
 
@@ -91,7 +93,7 @@ def evaluate(recommender: Recommender, data: Prepared, ask: Ask, store: Store | 
     if kind == "choice":
         result["metrics"] = measures.choice(answers, ask.repeats, ask.seed)
     else:
-        result["metrics"] = measures.item(answers, data, ask.repeats, ask.seed)
+        result["metrics"] = measures.item(answers, data, ask.repeats, ask.seed, ask.ks)
     return Evaluation(result, answers)
 
 
@@ -142,7 +144,8 @@ def _answers(
     wanted = ask.valid_rows if split == "valid" and ask.split != "valid" else ask.rows
     lists = ask.task != CTCVR and data.tasks[ask.task].kind == "item"
     drawn = draw(data, rows, wanted, ask.seed, lists, ask.users)
-    return store.answers(recommender, data, ask.task, ask.regime, drawn.rows), drawn, left_out
+    answers = store.answers(recommender, data, ask.task, ask.regime, drawn.rows, max(ask.ks))
+    return answers, drawn, left_out
 
 
 def _about(

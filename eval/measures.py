@@ -1,6 +1,6 @@
 """Metrics of answers, each with its interval by bootstrap over users; differences of two recommenders, paired."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -67,31 +67,39 @@ def _choice_values(found: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return {"accuracy": found.assign(value=hit), "log_loss": found.assign(value=loss)}
 
 
-def item(answers: pd.DataFrame, data: Prepared, repeats: int, seed: int) -> Measured:
-    """Of the whole catalog, seen items masked."""
+def item(
+    answers: pd.DataFrame, data: Prepared, repeats: int, seed: int, ks: Sequence[int] = (K,)
+) -> Measured:
+    """Of the whole catalog, seen items masked; each metric at every k, all of which the lists must hold."""
     found = scored(answers)
-    measured = {
-        f"{name}@{K}": _plain(
-            bootstrap.interval(
-                STATISTICS[name].at(k=K), found.user_id, (found["rank"],), weights=found.weight,
-                repeats=repeats, seed=seed,
-            )
-        )
-        for name in LIST
-    }  # fmt: skip
     shown = [list(items) for items in found["items"]]
-    measured[f"coverage@{K}"] = {
-        "value": metrics.coverage(shown, data.tables.items["item_id"].to_pylist(), k=K)
-    }
+    catalog = data.tables.items["item_id"].to_pylist()
+    measured: Measured = {}
+    for k in ks:
+        for name in LIST:
+            measured[f"{name}@{k}"] = _plain(
+                bootstrap.interval(
+                    STATISTICS[name].at(k=k), found.user_id, (found["rank"],), weights=found.weight,
+                    repeats=repeats, seed=seed,
+                )
+            )  # fmt: skip
+        measured[f"coverage@{k}"] = {"value": metrics.coverage(shown, catalog, k=k)}
     return measured
 
 
 def _plain(found: Interval) -> dict[str, float]:
-    return {"value": found.value, "low": found.low, "high": found.high}
+    """plain: of what is corrected for its noise (ECE), the value before."""
+    corrected = found.plain != found.value and not np.isnan(found.plain)
+    plain = {"plain": found.plain} if corrected else {}
+    return {"value": found.value, "low": found.low, "high": found.high, **plain}
 
 
-def compare(a: pd.DataFrame, b: pd.DataFrame, repeats: int = 1000, seed: int = 0) -> list[dict[str, Any]]:
+def compare(
+    a: pd.DataFrame, b: pd.DataFrame, repeats: int = 1000, seed: int = 0, k: int = K
+) -> list[dict[str, Any]]:
     """a minus b on the examples that both answered: a row a metric, with the paired interval and whether a wins.
+
+    k: of the metrics of lists.
 
     Raises ValueError if the two were not asked the same: another task, data set or label.
     """
@@ -102,11 +110,11 @@ def compare(a: pd.DataFrame, b: pd.DataFrame, repeats: int = 1000, seed: int = 0
     kind = kind_of(a)
     out = []
     for name in PAIRED[kind]:
-        statistic, labels, mine, theirs = _sides(kind, name, both)
+        statistic, labels, mine, theirs = _sides(kind, name, both, k)
         found = bootstrap.paired(
             statistic, both.user_id, labels, mine, theirs, weights=both.weight, repeats=repeats, seed=seed
         )
-        shown = f"{name}@{K}" if kind == "item" else name
+        shown = f"{name}@{k}" if kind == "item" else name
         out.append(
             {
                 "metric": shown,
@@ -117,12 +125,12 @@ def compare(a: pd.DataFrame, b: pd.DataFrame, repeats: int = 1000, seed: int = 0
     return out
 
 
-def _sides(kind: str, name: str, both: pd.DataFrame) -> tuple[Any, Any, Any, Any]:
+def _sides(kind: str, name: str, both: pd.DataFrame, k: int) -> tuple[Any, Any, Any, Any]:
     """The statistic, the labels it takes if any, and the two columns to compare."""
     if kind == "binary":
         return STATISTICS[name], both.label, both.p, both.p_b
     if kind == "item":
-        return STATISTICS[name].at(k=K), None, both["rank"], both.rank_b
+        return STATISTICS[name].at(k=k), None, both["rank"], both.rank_b
     mine = _choice_values(both)[name].value
     theirs = _choice_values(both.assign(p=both.p_b))[name].value
     better = bootstrap.Statistic(metrics.mean, "higher" if name == "accuracy" else "lower")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from eval.answers import answer
+from eval.answers import K, answer
 from eval.cost import spent, together, work_of
 from eval.recommender import Fingerprinted, Recommender, Rows
 from genrec.dataset import Prepared
@@ -27,17 +27,17 @@ class Store:
         self.folder = folder
 
     def answers(
-        self, recommender: Recommender, data: Prepared, task: str, regime: str, rows: Rows
+        self, recommender: Recommender, data: Prepared, task: str, regime: str, rows: Rows, k: int = K
     ) -> pd.DataFrame:
         """As eval.answers.answer; attrs say what answering took when it was done (eval.cost.Spent)."""
         keep = self.folder is not None and isinstance(recommender, Fingerprinted)
         if not keep:
-            return _timed(recommender, data, task, rows)
+            return _timed(recommender, data, task, rows, k)
         assert self.folder is not None
         assert isinstance(recommender, Fingerprinted)
-        key = _key(recommender.fingerprint, data.fingerprint(regime), task, regime, rows)
+        key = _key(recommender.fingerprint, data.fingerprint(regime), task, regime, rows, k)
         parts = [
-            self._part(self.folder / key / f"{number:05d}.parquet", recommender, data, task, part)
+            self._part(self.folder / key / f"{number:05d}.parquet", recommender, data, task, part, k)
             for number, part in enumerate(by_users(data, rows))
         ]
         spent = together(part.attrs for part in parts)
@@ -48,11 +48,11 @@ class Store:
         return whole
 
     def _part(
-        self, path: Path, recommender: Recommender, data: Prepared, task: str, rows: Rows
+        self, path: Path, recommender: Recommender, data: Prepared, task: str, rows: Rows, k: int
     ) -> pd.DataFrame:
         if path.exists():
             return pd.read_parquet(path)
-        frame = _timed(recommender, data, task, rows)
+        frame = _timed(recommender, data, task, rows, k)
         write_whole(frame, path)
         return frame
 
@@ -78,14 +78,14 @@ def by_users(data: Prepared, rows: Rows) -> Iterator[Rows]:
         yield rows
 
 
-def _key(recommender: str, data: str, task: str, regime: str, rows: Rows) -> str:
-    text = f"{recommender}\n{data}\n{task}\n{regime}"
+def _key(recommender: str, data: str, task: str, regime: str, rows: Rows, k: int) -> str:
+    text = f"{recommender}\n{data}\n{task}\n{regime}" + (f"\n{k}" if k != K else "")
     return hashlib.sha256(text.encode() + np.asarray(rows, np.int64).tobytes()).hexdigest()[:32]
 
 
-def _timed(recommender: Recommender, data: Prepared, task: str, rows: Rows) -> pd.DataFrame:
+def _timed(recommender: Recommender, data: Prepared, task: str, rows: Rows, k: int) -> pd.DataFrame:
     start, before = time.perf_counter(), work_of(recommender)
-    frame = answer(recommender, data, task, rows)
+    frame = answer(recommender, data, task, rows, k)
     seconds = time.perf_counter() - start
     frame.attrs = dict(spent(seconds, task, len(rows), before, work_of(recommender)))
     return frame

@@ -23,9 +23,12 @@ Better = Literal["higher", "lower", "neither"]
 class Statistic:
     """compute(*arrays, weights=...) -> float, NaN where it is undefined; better: which direction wins.
 
-    noise_adds: an error >= 0 that noise raises, such as ECE. A resample carries the noise twice, so the percentiles
-    of a well calibrated model lie above the truth nearly always; its interval is therefore the basic one, the
-    percentiles mirrored at the value (Davison and Hinkley, Bootstrap Methods, 1997, section 5.2).
+    noise_adds: an error >= 0 that noise raises, such as ECE. A resample carries the noise twice, so its percentiles lie
+    above the value, often all of them. Such a statistic is therefore corrected for the bias that the bootstrap sees:
+    twice the value minus the resamples' mean (Efron and Tibshirani 1993, chapter 10). Its interval is the basic one,
+    the percentiles mirrored at the value (Davison and Hinkley, Bootstrap Methods, 1997, section 5.2). The two belong
+    together: the corrected value lies inside of that interval and not at its end. The correction takes away a part of
+    the noise and not all of it: the bias that a resample shows is smaller than the one that a model without error has.
     """
 
     compute: Callable[..., float]
@@ -56,12 +59,14 @@ STATISTICS = {
 
 
 class Interval(NamedTuple):
-    """The value on all examples and its interval; undefined: resamples left out, as with one class only."""
+    """The value on all examples and its interval; undefined: resamples left out, as with one class only. plain: the
+    value before its correction, the same where the statistic needs none."""
 
     value: float
     low: float
     high: float
     undefined: int = 0
+    plain: float = float("nan")
 
 
 class Paired(NamedTuple):
@@ -84,7 +89,8 @@ def interval(
     seed: int = 0,
     level: float = 0.95,
 ) -> Interval:
-    """A statistic with its percentile interval, users resampled with replacement.
+    """A statistic with its percentile interval, users resampled with replacement; where noise adds to the statistic, as
+    Statistic says.
 
     statistic: a name of STATISTICS or a Statistic of your own. users (n,): ids. arrays: what the statistic takes,
     each (n,), the predictions (or ranks, or values) last. weights (n,): the examples' own, such as one over the
@@ -92,13 +98,17 @@ def interval(
     about others.
 
     >>> interval("auc", ["ann", "ann", "bob", "bob"], ([0, 1, 0, 1], [0.1, 0.4, 0.3, 0.9]), repeats=50)
-    Interval(value=1.0, low=1.0, high=1.0, undefined=0)
+    Interval(value=1.0, low=1.0, high=1.0, undefined=0, plain=1.0)
     """
     measure = _Measure(_statistic(statistic), users, arrays, weights)
-    value = measure(np.ones(measure.users))
+    plain = measure(np.ones(measure.users))
     drawn = [measure(counts) for counts in _draws(measure.users, repeats, seed)]
-    low, high, undefined = _ends(value, drawn, level, measure.statistic.noise_adds)
-    return Interval(value, max(low, 0.0) if measure.statistic.noise_adds else low, high, undefined)
+    value, low, high, undefined = _estimate(plain, drawn, level, measure.statistic.noise_adds)
+    if measure.statistic.noise_adds:  # an error is not negative
+        value, low, high = (
+            max(number, 0.0) if not np.isnan(number) else number for number in (value, low, high)
+        )
+    return Interval(value, low, high, undefined, plain)
 
 
 def paired(
@@ -129,9 +139,9 @@ def paired(
         )
     given = () if labels is None else (labels,)
     first, second = (_Measure(chosen, users, (*given, side), weights) for side in (a, b))
-    value = first(np.ones(first.users)) - second(np.ones(second.users))
+    plain = first(np.ones(first.users)) - second(np.ones(second.users))
     drawn = [first(counts) - second(counts) for counts in _draws(first.users, repeats, seed)]
-    low, high, undefined = _ends(value, drawn, level, chosen.noise_adds)
+    value, low, high, undefined = _estimate(plain, drawn, level, chosen.noise_adds)
     wins = low > 0 if chosen.better == "higher" else high < 0
     return Paired(value, low, high, wins, undefined)
 
@@ -178,16 +188,21 @@ def _draws(users: int, repeats: int, seed: int) -> Iterator[Floats]:
         yield np.bincount(random.integers(users, size=users), minlength=users).astype(np.float64)
 
 
-def _ends(value: float, drawn: Sequence[float], level: float, mirrored: bool) -> tuple[float, float, int]:
-    """low, high and how many resamples were undefined; NaN with fewer than two that were defined."""
+def _estimate(
+    plain: float, drawn: Sequence[float], level: float, noise_adds: bool
+) -> tuple[float, float, float, int]:
+    """The value, its low and high end and how many resamples were undefined; the ends are NaN with fewer than two that
+    were defined. noise_adds: the value is corrected and the interval the basic one, as Statistic says."""
     if not 0 < level < 1:
         raise ValueError("level must lie between 0 and 1")
     numbers = np.asarray(drawn, dtype=np.float64)
     defined = numbers[~np.isnan(numbers)]
     undefined = int(numbers.size - defined.size)
-    if defined.size < 2 or np.isnan(value):
-        return float("nan"), float("nan"), undefined
+    if defined.size < 2 or np.isnan(plain):
+        return plain, float("nan"), float("nan"), undefined
+    value = plain
     low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
-    if mirrored:
-        low, high = 2 * value - high, 2 * value - low
-    return min(float(low), value), max(float(high), value), undefined
+    if noise_adds:
+        value = 2 * plain - float(defined.mean())
+        low, high = 2 * plain - high, 2 * plain - low
+    return value, min(float(low), value), max(float(high), value), undefined

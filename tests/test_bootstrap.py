@@ -24,7 +24,7 @@ def clicks(
     return np.repeat(np.arange(float(users)), each), (random.random(p.size) < p).astype(np.float64), p
 
 
-@pytest.mark.parametrize("name", ["auc", "log_loss", "brier", "accuracy", "recall", "ece", "pcoc"])
+@pytest.mark.parametrize("name", ["auc", "log_loss", "brier", "accuracy", "recall", "pcoc"])
 def test_an_interval_surrounds_the_metric_itself_and_repeats(name: str) -> None:
     users, labels, p = clicks()
     found = interval(name, users, (labels, p), repeats=60, seed=4)
@@ -88,6 +88,27 @@ def test_the_interval_of_ece_is_not_fooled_by_its_own_noise() -> None:
 
     _, labels, p = slightly_off(99, users=30_000)
     assert coverage_of("ece", ece(labels, p), slightly_off, times=60) >= 0.7
+
+
+@pytest.mark.parametrize("power", [1.0, 1.1, 1.5])
+def test_the_interval_of_ece_holds_its_estimate_well_inside(power: float) -> None:
+    for seed in range(5):
+        users, labels, p = clicks(seed=seed)
+        found = interval("ece", users, (labels, p**power), repeats=200, seed=seed)
+        assert found.plain == pytest.approx(ece(labels, p**power), abs=1e-12)
+        width = found.high - found.low
+        assert found.low == 0.0 or found.value - found.low > width / 5
+        assert found.high - found.value > width / 5
+        assert 0 <= found.value < 1.02 * found.plain
+
+
+def test_what_ece_is_corrected_by_is_noise() -> None:
+    truth = ece(*clicks(users=30_000, seed=99)[1:])
+    found = [
+        interval("ece", u, (labels, p), repeats=100) for u, labels, p in (clicks(seed=n) for n in range(10))
+    ]
+    assert truth < 0.01
+    assert np.mean([f.value for f in found]) < 0.8 * np.mean([f.plain for f in found])
 
 
 def test_weights_of_examples_count_as_copies() -> None:

@@ -111,12 +111,14 @@ class TestFiguresByHand:
             def rank(self, data: Prepared, rows: np.ndarray, k: int) -> list[list[str] | None]:
                 return [[catalog[0]], [catalog[0], catalog[5], catalog[1]], [catalog[0]], None]
 
-        done = evaluate(Lists(), data, Ask("next", repeats=20))
+        done = evaluate(Lists(), data, Ask("next", ks=(10, 1), repeats=20))
         found = {name: metric["value"] for name, metric in done.result["metrics"].items()}
         assert found["hit_rate@10"] == pytest.approx(2 / 3)
         assert found["ndcg@10"] == pytest.approx((1 + 1 / 2) / 3)
         assert found["mrr@10"] == pytest.approx((1 + 1 / 3) / 3)
         assert found["coverage@10"] == pytest.approx(3 / len(catalog))
+        assert found["hit_rate@1"] == found["ndcg@1"] == pytest.approx(1 / 3)
+        assert found["coverage@1"] == pytest.approx(1 / len(catalog))
         assert done.result["unscored"] == 1
 
     def test_a_choice_of_answers(self) -> None:
