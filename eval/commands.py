@@ -51,6 +51,11 @@ def _count_or_all(text: str) -> int:
     return int(text) and _count(text)
 
 
+def _ks(text: str) -> tuple[int, ...]:
+    """Lengths of lists, each once, in the order they were given."""
+    return tuple(dict.fromkeys(map(_count, text.split(","))))
+
+
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "folder", metavar="DATA", nargs="?", help="the prepared folder (the adapter's, data/NAME; "
@@ -83,6 +88,13 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         type=_count_or_all,
         default=500,
         help="sample this many next items; 0 for all (%(default)s)",
+    )
+    parser.add_argument(
+        "--k",
+        type=_ks,
+        default=(10,),
+        metavar="K,...",
+        help="the k of HR@k, NDCG@k, MRR@k and coverage@k; models are compared at the first (10)",
     )
     parser.add_argument(
         "--protocol", choices=tuple(PROTOCOLS), help="refuse data that is split otherwise (see above)"
@@ -122,7 +134,6 @@ def _run(args: argparse.Namespace) -> int:
     from pathlib import Path
 
     from eval.options import Options
-    from eval.report.markdown import markdown
     from genrec.dataset import Prepared
 
     if args.folder and args.data and args.folder != args.data:
@@ -136,6 +147,7 @@ def _run(args: argparse.Namespace) -> int:
         rows=args.rows,
         users=args.users,
         list_rows=args.list_rows or None,
+        ks=args.k,
         regime=args.regime or "",
         protocol=args.protocol or "",
         predictions=tuple(Path(file) for file in args.predictions),
@@ -152,7 +164,7 @@ def _run(args: argparse.Namespace) -> int:
 
         data = Prepared.load(Path(folder or DATA))
         out = Path(args.out or Path(folder or DATA) / "eval")
-        results = evaluate_baselines(data, options, out)
+        evaluate_baselines(data, options, out)
     else:
         from eval.run import evaluate
         from prompts.adapter import AdapterCard
@@ -161,9 +173,7 @@ def _run(args: argparse.Namespace) -> int:
         adapter = chosen_adapter(args.adapter)
         data = Prepared.load(Path(folder or f"data/{AdapterCard.load(adapter).data['name']}"))
         out = Path(args.out) if args.out else adapter.parent / "eval"
-        results = evaluate(adapter, data, options, out)
-    print("\n" + markdown(results, f"genrec on {data.name}"))
-    print(f"report: {out / 'report.html'}")
+        evaluate(adapter, data, options, out)
     return 0
 
 

@@ -11,6 +11,8 @@ from eval.lineup import lineup
 from eval.options import Options
 from eval.recommender import Recommender
 from eval.report import write_report
+from eval.report.conclusion import Commands, conclusion
+from eval.report.markdown import markdown
 from eval.results_file import in_file_names, write_result
 from eval.store import Store
 from genrec.chain import CTCVR
@@ -25,7 +27,8 @@ class Comparison:
     model is done with a task, so that a run that was killed leaves a page that says what is missing.
 
     tasks: all that will be measured, in their order. ours: names of the models to bring out. learning: the training log
-    for the report. describe: adds to a result what is known of how its model was made.
+    for the report. describe: adds to a result what is known of how its model was made. commands: what a reader can type
+    next.
     """
 
     def __init__(
@@ -37,9 +40,15 @@ class Comparison:
         ours: Sequence[str] = (),
         learning: Sequence[Mapping[str, Any]] = (),
         describe: Callable[[Result], Result] = dict,
+        commands: Commands | None = None,
     ) -> None:
         self.data, self.options, self.out, self.tasks = data, options, out, tasks
-        self.ours, self.learning, self.describe = ours, learning, describe
+        self.ours, self.learning, self.describe, self.commands = (
+            ours,
+            learning,
+            describe,
+            commands or Commands(),
+        )
         self.store = Store(out / "answers")
         self.results: dict[Path, Result] = {}
         self._fitted: dict[str, Recommender] = {}
@@ -61,6 +70,7 @@ class Comparison:
             rows=options.list_rows if lists else options.rows,
             valid_rows=options.rows,
             users=options.users,
+            ks=options.ks,
             seed=options.seed,
             repeats=options.repeats,
         )
@@ -78,8 +88,10 @@ class Comparison:
                 recommender.fit(self.data, self.options.regime)
             done.append(harness.evaluate(recommender, self.data, self.ask(task), self.store))
             if number:
-                first, last = done[0], done[-1]
-                pairs = harness.compare(first.answers, last.answers, self.options.repeats, self.options.seed)
+                first, last, options = done[0], done[-1], self.options
+                pairs = harness.compare(
+                    first.answers, last.answers, options.repeats, options.seed, options.ks[0]
+                )
                 first.result["paired"] += [{"against": last.result["model"], **pair} for pair in pairs]
                 self._keep(first.result)
             self._keep(done[-1].result)
@@ -90,8 +102,19 @@ class Comparison:
         """Write the reports of what is done. pending: what is still to come."""
         write_report(
             list(self.results.values()), self.out, learning=self.learning, title=f"genrec on {self.data.name}",
-            ours=self.ours, pending=pending,
+            ours=self.ours, pending=pending, words=self.words(),
         )  # fmt: skip
+
+    def words(self) -> str:
+        """The verdict on what is done so far."""
+        return conclusion(list(self.results.values()), next(iter(self.ours), ""), self.commands)
+
+    def finish(self) -> list[Result]:
+        """Print the tables, where the report lies, and the verdict in words; returns the results."""
+        results = list(self.results.values())
+        print("\n" + markdown(results, f"genrec on {self.data.name}"))
+        print(f"report: {self.out / 'report.html'}\n\n{self.words()}")
+        return results
 
     def _pending(self, task: str, names: Iterable[str]) -> list[str]:
         """What is missing of this task, and the tasks after it."""

@@ -18,6 +18,8 @@ class Options:
     users: int | None = None
     # Examples of the next item, which cost a catalog search each; None for all.
     list_rows: int | None = 500
+    # The k of HR@k, NDCG@k and their like; models are compared at the first.
+    ks: tuple[int, ...] = (10,)
     # "running" or "frozen" statistics; "" for those that the adapter was trained on, running without an adapter.
     regime: str = ""
     # The protocol that the data must be split by; "" for any.

@@ -1,6 +1,7 @@
 """One evaluation, read down the page: ours trained and untrained, the baselines, pairs, calibration, reports."""
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from eval.ours import Genrec
 from eval.predictions import read_files, those_for
 from eval.protocols import require
 from eval.recommender import Recommender
+from eval.report.conclusion import Commands
 from eval.results_file import trained
 from eval.store import Store
 from genrec.dataset import Prepared
@@ -53,6 +55,7 @@ def evaluate(adapter: Path, data: Prepared, options: Options, out: Path) -> list
     comparison = Comparison(
         data, options, out, tasks, ours=[OURS], learning=learning(served.card),
         describe=lambda result: _about_training(result, served.card, weights_hash(adapter)),
+        commands=commands(adapter, data, own),
     )  # fmt: skip
     calibration: dict[str, Any] = {}
     for task in tasks:
@@ -64,7 +67,14 @@ def evaluate(adapter: Path, data: Prepared, options: Options, out: Path) -> list
     worth = ask_gap(served, data, options, comparison.store, mark) if options.ask else {}
     if own:
         _into_card(adapter, calibration, worth)
-    return list(comparison.results.values())
+    return comparison.finish()
+
+
+def commands(adapter: Path, data: Prepared, own: bool) -> Commands:
+    """What a reader of the report can type. own: whether the data set is the adapter's."""
+    folder = str(data.folder or f"data/{data.name}")
+    where = ["--adapter", str(adapter), *([] if own else [folder])]
+    return Commands(shlex.join(["genrec", "eval", *where]), shlex.join(["genrec", "train", folder]))
 
 
 def _checked(

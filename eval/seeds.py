@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 
-from eval.report.table import LOWER_IS_BETTER, WORDS, Group, Result, groups
+from eval.report.table import LOWER_IS_BETTER, Group, Result, groups, word
 from eval.results_file import read_results
 from genrec.cli import complain
 from genrec.errors import UserError
 
-SHOWN = ("auc", "log_loss", "ece", "hit_rate@10", "ndcg@10")
+SHOWN = ("auc", "log_loss", "ece", "hit_rate", "ndcg")
 
 
 def table(results: Sequence[Result]) -> str:
@@ -23,13 +23,13 @@ def table(results: Sequence[Result]) -> str:
 
 
 def _table(group: Group) -> str:
-    columns = [name for name in SHOWN if name in group.columns]
+    columns = [name for name in group.columns if name.partition("@")[0] in SHOWN]
     models: dict[str, list[Result]] = {}
     for result in group.results:
         models.setdefault(result["model"], []).append(result)
     examples = max(result["n"] for result in group.results)
     lines = [f"## {group.data}, {group.task}, {group.split}, {group.regime}: {examples:,} examples", ""]
-    lines.append("| model | seeds | " + " | ".join(WORDS[c] for c in columns) + " | paired wins |")
+    lines.append("| model | seeds | " + " | ".join(word(c) for c in columns) + " | paired wins |")
     lines.append("|---" * (len(columns) + 3) + "|")
     for model, runs in sorted(models.items(), key=lambda pair: _rank(pair[1], columns[0])):
         cells = [_spread(runs, column) for column in columns]
@@ -62,7 +62,7 @@ def _wins(runs: Sequence[Result]) -> str:
     won: dict[str, int] = {}
     for run in runs:
         for pair in run["paired"]:
-            name = f"{pair['against']} ({WORDS[pair['metric']]})"
+            name = f"{pair['against']} ({word(pair['metric'])})"
             won[name] = won.get(name, 0) + bool(pair["wins"])
     return "; ".join(f"{name} {count}/{len(runs)}" for name, count in sorted(won.items()))
 

@@ -1,5 +1,6 @@
 """The baselines alone, on a prepared data set: the bar that an adapter has to clear. Loads no language model."""
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from eval.comparison import Comparison, chosen_tasks
 from eval.options import Options
 from eval.predictions import read_files, those_for
 from eval.protocols import require
+from eval.report.conclusion import Commands
 from genrec.dataset import Prepared
 
 
@@ -21,7 +23,12 @@ def evaluate_baselines(data: Prepared, options: Options, out: Path) -> list[dict
     if options.protocol:
         require(data, options.protocol, {"name": data.name})
     tasks = chosen_tasks(data, options)
-    comparison = Comparison(data, options, out, tasks)
+    folder = str(data.folder or f"data/{data.name}")
+    commands = Commands(
+        evaluate=shlex.join(["genrec", "eval", "--baselines-only", folder]),
+        train=shlex.join(["genrec", "train", folder]),
+    )
+    comparison = Comparison(data, options, out, tasks, commands=commands)
     taken = (
         {model.name for task in tasks for model in comparison.baselines(task)} if options.predictions else ()
     )
@@ -29,4 +36,4 @@ def evaluate_baselines(data: Prepared, options: Options, out: Path) -> list[dict
     for task in tasks:
         theirs = those_for(task, files, data, options.split)
         comparison.measure(task, [*theirs, *reversed(comparison.baselines(task))])
-    return list(comparison.results.values())
+    return comparison.finish()

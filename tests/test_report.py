@@ -10,6 +10,7 @@ import pytest
 
 from eval.report import write_report
 from eval.report.charts import Axis, Dot, Series, bar_chart, interval_chart, line_chart, number
+from eval.report.latex import latex
 from eval.report.markdown import markdown
 from eval.report.page import learning_charts, page, smoothed
 from eval.report.table import groups, origins, seed_figures, verdict
@@ -162,6 +163,74 @@ def test_groups_follow_the_funnel_and_keep_regimes_apart() -> None:
     ]
 
 
+def test_the_trivial_prior_is_never_set_bold() -> None:
+    prior = result("prior", auc=0.9, metrics={"auc": metric(0.5), "gauc": metric(0.5), "ece": metric(0.0)})
+    others = [
+        result(name, metrics={"auc": metric(auc), "gauc": metric(gauc), "ece": metric(0.1 - gauc / 10)})
+        for name, auc, gauc in (("trees", 0.7, 0.4), ("means", 0.6, 0.3))
+    ]
+    text, html = markdown([prior, *others]), page([prior, *others])
+    row = next(line for line in text.splitlines() if line.startswith("| prior"))
+    assert "**" not in row
+    assert text.count("**0.4000**") == 1  # the best GAUC of those that know something
+    cells = html[html.index("<td>prior</td>") :].partition("</tr>")[0]
+    assert 'class="best"' not in cells
+
+
+def test_what_stands_alone_is_not_the_best_of_anything() -> None:
+    assert "**" not in markdown([result()])
+
+
+def test_figures_of_few_users_are_flagged() -> None:
+    few, enough = result(n_users=49), result(n_users=50)
+    said = "Only 49 users: below 50, intervals by users are not to be trusted"
+    for written in (markdown, page, latex):
+        assert said in written([few])
+        assert "not to be trusted" not in written([enough])
+
+
+def test_an_unfinished_report_says_what_is_missing() -> None:
+    pending = ["click (LightGBM)", "next"]
+    for text in (markdown([result()], pending=pending), page([result()], pending=pending)):
+        assert "Still missing: click (LightGBM); next." in text
+    assert "Still missing" not in page([result()])
+
+
+def test_lists_of_several_lengths_are_ranked_by_the_first() -> None:
+    found = [
+        result(name, "next", metrics={
+            "hit_rate@5": metric(five), "ndcg@5": metric(five), "hit_rate@20": metric(twenty), "ndcg@20": metric(0.1),
+            "coverage@5": {"value": 0.3}, "coverage@20": {"value": 0.3},
+        }, curves={}, positives=None)
+        for name, five, twenty in (("a", 0.2, 0.3), ("b", 0.1, 0.5))
+    ]  # fmt: skip
+    group = groups(found)[0]
+    assert (group.kind, group.main) == ("item", ("hit_rate@5", "ndcg@5"))
+    assert [r["model"] for r in group.sorted()] == ["a", "b"]
+    assert "| model | HR@5 | HR@20 | NDCG@5 | NDCG@20 | coverage@5 | coverage@20 |" in markdown(found)
+
+
+def test_a_latex_table_is_one_that_latex_reads() -> None:
+    text = latex([result("our_model & 5%", auc=0.8), result("means", auc=0.7)])
+    assert r"our\_model \& 5\% & \textbf{0.8000} (0.780--0.820) &" in text
+    assert text.count(r"\begin{tabular}{lrrrr}") == text.count(r"\end{tabular}") == 1
+    for rule in ("toprule", "midrule", "bottomrule"):
+        assert text.count(f"\\{rule}") == 1
+    assert (
+        r"\caption{click on films: test split, running statistics: 1,000 examples of 50 users, 40.0\% yes."
+        in text
+    )
+    rows = [line for line in text.splitlines() if line.endswith(r" \\")]
+    assert [row.count(" & ") for row in rows] == [4, 4, 4]
+
+
+def test_a_report_names_the_commit_and_the_adapters_weights() -> None:
+    ours = result("genrec", commit="0123456789abcdef" * 2, dirty=True, adapter_sha256="f" * 64)
+    html = page([ours, result("older")])
+    assert "genrec 0.1.0 at 0123456789ab with uncommitted changes" in html
+    assert f"adapter weights, sha256: {'f' * 64}" in html
+
+
 class Outside(HTMLParser):
     """Collects every reference that a browser would fetch."""
 
@@ -251,14 +320,15 @@ def test_the_moving_average_starts_at_the_first_value() -> None:
     assert [y for _, y in smoothed([(1, 4.0), (2, 4.0), (3, 4.0)])] == pytest.approx([4, 4, 4])
 
 
-def test_three_files_are_written(tmp_path: Path) -> None:
+def test_four_files_are_written(tmp_path: Path) -> None:
     paths = write_report([result()], tmp_path / "report", learning=LEARNING)
-    assert [path.name for path in paths] == ["report.md", "report.json", "report.html"]
+    assert [path.name for path in paths] == ["report.md", "report.json", "report.html", "report.tex"]
     assert json.loads(paths[1].read_text())[0]["model"] == "trees"
     assert sorted(path.name for path in (tmp_path / "report").iterdir()) == [
         "report.html",
         "report.json",
         "report.md",
+        "report.tex",
     ]
     with pytest.raises(UserError, match="no results"):
         write_report([], tmp_path)

@@ -1,4 +1,4 @@
-"""Reports of results: a Markdown table, a JSON list, one HTML page that needs nothing but itself."""
+"""Reports of results: Markdown, LaTeX and JSON, and one HTML page that needs nothing but itself."""
 
 from eval.report.write import write_report
 

@@ -6,11 +6,11 @@ from typing import Any
 from eval.report.table import (
     FOOT,
     SEED,
-    WORDS,
     Group,
     Result,
     about,
     between,
+    few_users,
     figure,
     groups,
     origins,
@@ -19,18 +19,24 @@ from eval.report.table import (
     signed,
     unfinished,
     verdict,
+    word,
 )
 
 
-def markdown(results: Sequence[Result], title: str = "Results", pending: Sequence[str] = ()) -> str:
+def markdown(
+    results: Sequence[Result], title: str = "Results", pending: Sequence[str] = (), words: str = ""
+) -> str:
     """A table a task; the value with its 95% interval for the main metrics, the value alone for the others.
 
-    pending: what is still to be measured."""
+    pending: what is still to be measured. words: the verdict, first."""
     parts = [f"# {title}\n"]
+    if words:
+        parts.append(f"{words}\n")
     if pending:
         parts.append(f"**{unfinished(pending)}**\n")
     for group in groups(results):
-        parts.append(f"## {group.title}\n\n{about(group)}\n\n{_table(group)}\n")
+        flag = f"\n\n**{few}**" if (few := few_users(group)) else ""
+        parts.append(f"## {group.title}\n\n{about(group)}{flag}\n\n{_table(group)}\n")
         if lines := _paired(group):
             parts.append("\n".join(lines) + "\n")
     if seed := seed_figures(results):
@@ -45,7 +51,7 @@ def _table(group: Group) -> str:
     calibrated = any("calibrated" in r for r in group.results)
     head = [
         "model",
-        *(WORDS[c] for c in columns),
+        *(word(c) for c in columns),
         *(["log loss calibrated", "ECE calibrated"] * calibrated),
         "unscored",
     ]
@@ -62,9 +68,9 @@ def _table(group: Group) -> str:
 def _cell(group: Group, result: Result, column: str) -> str:
     metric = result["metrics"].get(column)
     text = figure(metric)
-    if metric is not None and metric.get("value") is not None and metric["value"] == group.best(column):
+    if group.is_best(result, column):
         text = f"**{text}**"
-    wide = column in ("auc", "log_loss", "hit_rate@10", "ndcg@10") and between(metric)
+    wide = column.partition("@")[0] in ("auc", "log_loss", "hit_rate", "ndcg") and between(metric)
     return f"{text} ({between(metric)})" if wide else text
 
 
@@ -74,7 +80,7 @@ def _paired(group: Group) -> list[str]:
         return []
     metrics = list(dict.fromkeys(name for pairing in found for name in pairing.pairs))
     lines = [
-        "| " + " | ".join(["model", "minus", *(WORDS[name] for name in metrics)]) + " |",
+        "| " + " | ".join(["model", "minus", *(word(name) for name in metrics)]) + " |",
         "|---" * (2 + len(metrics)) + "|",
     ]
     for pairing in found:

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from eval.report import table
 from eval.report.charts import Axis, Dot, Series, bar_chart, interval_chart, line_chart, spanning
-from eval.report.table import FOOT, LOWER_IS_BETTER, MAIN, WORDS, Group, Result
+from eval.report.table import FOOT, LOWER_IS_BETTER, Group, Result
 
 TEMPLATES = Path(__file__).parent / "templates"
 UNIT = ("probability that was promised", "share of yes")
@@ -26,11 +26,12 @@ def page(
     title: str = "Results",
     ours: Sequence[str] = (),
     pending: Sequence[str] = (),
+    words: str = "",
 ) -> str:
     """The HTML text.
 
     learning: {step, tokens, seconds, loss: {task: nats}} in order of step. ours: models to bring out. pending: what is
-    still to be measured. Whatever a result holds is text, never markup."""
+    still to be measured. words: the verdict, first. Whatever a result holds is text, never markup."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -43,6 +44,7 @@ def page(
     return environment.get_template("report.html.j2").render(
         title=title,
         foot=FOOT,
+        verdict_words=_coded(words),
         unfinished=table.unfinished(pending) if pending else "",
         ours=set(ours),
         sections=[_section(group, ours, [name for name in several if several[name]]) for group in groups],
@@ -53,11 +55,19 @@ def page(
         costs=_costs(results, ours),
         results=results,
         origins=table.origins(results),
-        words=WORDS,
+        word=table.word,
         figure=table.figure,
         between=table.between,
         signed=table.signed,
         verdict=table.verdict,
+    )
+
+
+def _coded(words: str) -> Markup:
+    """Text with what stands between backquotes set as code."""
+    parts = [escape(part) for part in words.split("`")]
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if number % 2 else part for number, part in enumerate(parts)
     )
 
 
@@ -71,9 +81,10 @@ def _section(group: Group, ours: Sequence[str], told: Sequence[str]) -> dict[str
         "link": ", ".join([group.task, *(getattr(group, name) for name in told)]),
         "id": f"{group.task}-{group.data}-{group.split}-{group.regime}",
         "about": table.about(group),
+        "few_users": table.few_users(group),
         "rows": ordered,
         "calibrated": any("calibrated" in r for r in ordered),
-        "intervals": [chart for name in MAIN[group.kind] if (chart := _intervals(group, name, ours))],
+        "intervals": [chart for name in group.main if (chart := _intervals(group, name, ours))],
         "roc": _roc(group, shown, ours),
         "reliability": [
             (group.name(r), _reliability(r)) for r in shown if r.get("curves", {}).get("reliability")
@@ -92,7 +103,7 @@ def _intervals(group: Group, name: str, ours: Sequence[str]) -> Markup | None:
         if m.get("value") is not None
     ]
     better = "lower" if name in LOWER_IS_BETTER else "higher"
-    return interval_chart(dots, f"{WORDS[name]}, 95% interval ({better} is better)") if dots else None
+    return interval_chart(dots, f"{table.word(name)}, 95% interval ({better} is better)") if dots else None
 
 
 def _roc(group: Group, results: Sequence[Result], ours: Sequence[str]) -> dict[str, Any] | None:

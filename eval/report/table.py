@@ -11,19 +11,22 @@ COLUMNS = {
     "binary": (
         "auc", "log_loss", "gauc", "uauc", "brier", "accuracy", "accuracy_at_valid_threshold", "recall", "ece", "pcoc",
     ),
-    "item": ("hit_rate@10", "ndcg@10", "mrr@10", "coverage@10"),
+    "item": ("hit_rate", "ndcg", "mrr", "coverage"),  # each at one k or more
     "choice": ("accuracy", "log_loss"),
 }  # fmt: skip
 WORDS = {
     "auc": "AUC", "log_loss": "log loss", "gauc": "GAUC", "uauc": "UAUC", "brier": "Brier/MSE", "accuracy": "accuracy",
     "accuracy_at_valid_threshold": "accuracy*", "recall": "recall", "ece": "ECE", "pcoc": "PCOC",
-    "hit_rate@10": "HR@10", "ndcg@10": "NDCG@10", "mrr@10": "MRR@10", "coverage@10": "coverage@10",
+    "hit_rate": "HR", "ndcg": "NDCG", "mrr": "MRR", "coverage": "coverage",
 }  # fmt: skip
-MAIN = {"binary": ("auc", "log_loss"), "item": ("hit_rate@10", "ndcg@10"), "choice": ("accuracy", "log_loss")}
+MAIN = {"binary": ("auc", "log_loss"), "item": ("hit_rate", "ndcg"), "choice": ("accuracy", "log_loss")}
+ENOUGH_USERS = 50  # fewer are flagged: a bootstrap over so few users gives intervals that are too narrow
+TRIVIAL = "prior"  # a constant: whatever it is best at, such as ECE, needs no model
 FOOT = (
     "Intervals: 95%, by bootstrap over users. Accuracy and recall: threshold .5; accuracy*: the threshold that was "
-    "best on the valid split. ECE: 15 bins of equal mass. PCOC: predicted over observed. Calibrated: a line in "
-    "log-odds, fitted on the valid split; pairs are compared before it. Wins, loses: the interval is clear of zero."
+    "best on the valid split. ECE: 15 bins of equal mass, corrected for the noise that the bootstrap sees. PCOC: "
+    "predicted over observed. Calibrated: a line in log-odds, fitted on the valid split; pairs are compared before it. "
+    "Wins, loses: the interval is clear of zero. Bold: the best; the prior, a constant, is not ranked."
 )
 CHOOSING = (
     " For choosing, not for a claim: baselines chose their settings on these examples, and calibrated figures are left "
@@ -50,12 +53,36 @@ class Group:
     def kind(self) -> str:
         """binary | item | choice."""
         found = self.results[0]["metrics"]
-        return "item" if "hit_rate@10" in found else "binary" if "auc" in found else "choice"
+        if any(name.startswith("hit_rate@") for name in found):
+            return "item"
+        return "binary" if "auc" in found else "choice"
 
     @property
     def columns(self) -> list[str]:
-        """The metrics that any of the results has."""
-        return [name for name in COLUMNS[self.kind] if any(name in r["metrics"] for r in self.results)]
+        """The metrics that any of the results has; of lists each at every k."""
+        there = list(dict.fromkeys(name for r in self.results for name in r["metrics"]))
+        if self.kind != "item":
+            return [name for name in COLUMNS[self.kind] if name in there]
+        return [name for of in COLUMNS["item"] for name in there if name.partition("@")[0] == of]
+
+    @property
+    def main(self) -> tuple[str, str]:
+        """The two metrics that models are ranked and compared by; of lists those at the first k."""
+        first, second = MAIN[self.kind]
+        if self.kind != "item":
+            return first, second
+        k = next(name for name in self.columns if name.startswith("hit_rate@")).partition("@")[2]
+        return f"{first}@{k}", f"{second}@{k}"
+
+    @property
+    def n_users(self) -> int:
+        """The users behind the figures; the fewest where the results differ."""
+        return min(int(r["n_users"]) for r in self.results)
+
+    @property
+    def few_users(self) -> bool:
+        """Whether they are too few for intervals by users."""
+        return self.n_users < ENOUGH_USERS
 
     def name(self, result: Result) -> str:
         """The model's, with its seed where it stands here with several."""
@@ -68,16 +95,23 @@ class Group:
 
     def sorted(self) -> list[Result]:
         """The best by the first main metric on top; what has no value last."""
-        name = MAIN[self.kind][0]
+        name = self.main[0]
         values = {id(r): r["metrics"].get(name, {}).get("value") for r in self.results}
         return sorted(self.results, key=lambda r: (values[id(r)] is None, -(values[id(r)] or 0.0)))
 
     def best(self, column: str) -> float | None:
-        """The best value of a column; None where neither direction is better by itself."""
-        values = [v for r in self.results if (v := r["metrics"].get(column, {}).get("value")) is not None]
-        if not values or column in NEITHER:
+        """The best value of a column; None where neither direction is better by itself, or nothing is compared. The
+        trivial prior is left out."""
+        rivals = [r for r in self.results if r["model"] != TRIVIAL]
+        values = [v for r in rivals if (v := r["metrics"].get(column, {}).get("value")) is not None]
+        if len(values) < 2 or column in NEITHER:
             return None
         return float(min(values) if column in LOWER_IS_BETTER else max(values))
+
+    def is_best(self, result: Result, column: str) -> bool:
+        """Whether a result is set bold in a column."""
+        value = result["metrics"].get(column, {}).get("value")
+        return value is not None and result["model"] != TRIVIAL and value == self.best(column)
 
 
 def groups(results: Sequence[Result]) -> list[Group]:
@@ -92,6 +126,22 @@ def groups(results: Sequence[Result]) -> list[Group]:
         return key[1], ORDER.index(key[0]) if key[0] in ORDER else len(ORDER), key
 
     return [Group(*key, tuple(found[key])) for key in sorted(found, key=place)]
+
+
+def word(metric: str) -> str:
+    """A metric as the tables call it: "AUC", "HR@10"."""
+    name, at, k = metric.partition("@")
+    return WORDS[name] + at + k
+
+
+def few_users(group: Group) -> str:
+    """What a table says where its users are too few; "" where they are enough."""
+    if not group.few_users:
+        return ""
+    return (
+        f"Only {group.n_users:,} users: below {ENOUGH_USERS}, intervals by users are not to be trusted, "
+        "nor the wins that rest on them."
+    )
 
 
 def figure(metric: Mapping[str, Any] | None) -> str:
@@ -206,12 +256,14 @@ def seed_figures(results: Sequence[Result]) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Origin:
-    """Results of one command in one environment. models: by task; dates: the first and the last."""
+    """Results of one command in one environment. models: by task; dates: the first and the last; adapters: the sha256
+    of the weights of those that took part."""
 
     command: str
     about: str
     dates: tuple[str, str]
     models: Mapping[str, Sequence[str]]
+    adapters: Sequence[str] = ()
 
 
 def origins(results: Sequence[Result]) -> list[Origin]:
@@ -219,7 +271,8 @@ def origins(results: Sequence[Result]) -> list[Origin]:
     found: dict[tuple[str, str], list[Result]] = {}
     for result in results:
         versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
-        about = f"{result['machine']}, genrec {result['genrec_version']}" + (versions and f"; {versions}")
+        about = f"{result['machine']}, genrec {result['genrec_version']}{_commit(result)}"
+        about += versions and f"; {versions}"
         found.setdefault((result["command"], about), []).append(result)
     made = []
     for (command, about), mine in found.items():
@@ -228,5 +281,13 @@ def origins(results: Sequence[Result]) -> list[Origin]:
             for group in groups(mine)
         }
         dates = sorted(r["date"] for r in mine)
-        made.append(Origin(command, about, (dates[0], dates[-1]), models))
+        adapters = sorted({r["adapter_sha256"] for r in mine if "adapter_sha256" in r})
+        made.append(Origin(command, about, (dates[0], dates[-1]), models, adapters))
     return made
+
+
+def _commit(result: Result) -> str:
+    """The commit that the program was of; "" where a result does not say."""
+    if not result.get("commit"):
+        return ""
+    return f" at {result['commit'][:12]}{' with uncommitted changes' * bool(result.get('dirty'))}"

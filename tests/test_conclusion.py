@@ -1,0 +1,148 @@
+"""The verdict in words: what it says of each outcome, in one paragraph, and that it claims no more than it may."""
+
+from typing import Any
+
+import pytest
+from small_shop import shop
+
+from eval.lineup import lineup
+from eval.report.conclusion import RIVALS, Commands, conclusion
+from eval.report.markdown import markdown
+from eval.report.page import page
+
+COUNTING, MEAN, TREES = "stated statistic", "user and item mean", "LightGBM"
+COMMANDS = Commands("genrec eval --adapter a", "genrec train data/shop")
+
+
+def pair(against: str, difference: float, spread: float = 0.01, metric: str = "auc") -> dict[str, Any]:
+    low, high = difference - spread, difference + spread
+    return {
+        "against": against, "metric": metric, "difference": difference, "low": low, "high": high, "wins": low > 0,
+    }  # fmt: skip
+
+
+def result(
+    model: str, value: float, *pairs: dict[str, Any], task: str = "click", **changes: Any
+) -> dict[str, Any]:
+    return {
+        "task": task, "data": "shop", "split": "valid", "regime": "running", "model": model, "seed": 0, "n": 1000,
+        "n_users": 60, "positives": 400, "unscored": 0, "sampled": True, "sampled_by": "blocks", "sampled_of": 5000,
+        "sampled_per_user": 10, "metrics": {"auc": {"value": value, "low": value - 0.02, "high": value + 0.02}},
+        "paired": list(pairs), "cost": {}, "command": "genrec eval", "machine": "a CPU", "versions": {},
+        "date": "2026-01-01T00:00:00Z", "genrec_version": "0.1.0", **changes,
+    }  # fmt: skip
+
+
+def against(counting: float, means: float, trees: float, **changes: Any) -> list[dict[str, Any]]:
+    """Ours at .75, with these differences to the others; the untrained model at .60."""
+    pairs = [
+        pair("genrec untrained", 0.15), pair(COUNTING, counting), pair(MEAN, means), pair(TREES, trees),
+    ]  # fmt: skip
+    others = {"genrec untrained": 0.15, COUNTING: counting, MEAN: means, TREES: trees}
+    return [
+        result("genrec", 0.75, *pairs, **changes),
+        *(result(name, 0.75 - difference, **changes) for name, difference in others.items()),
+    ]
+
+
+def said(results: list[dict[str, Any]]) -> str:
+    words = conclusion(results, "genrec", COMMANDS)
+    assert "\n" not in words
+    assert "  " not in words
+    return words
+
+
+def test_ahead() -> None:
+    words = said(against(0.02, 0.05, 0.03))
+    assert words == (
+        "What was learned, on the valid split: click AUC 0.7500 (untrained 0.6000). It is ahead in each of 3 "
+        "comparisons with the stated statistic, the means and LightGBM. Beside the stated statistic (difference, 95% "
+        "interval): ahead on click (+0.020, +0.010 to +0.030). Beside the means: ahead on click (+0.050, +0.040 to "
+        "+0.060). Beside LightGBM: ahead on click (+0.030, +0.020 to +0.040). "
+        "60 users or more are behind every figure, enough for intervals by users. "
+        "Next: `genrec eval --adapter a --split test`, once, to state it."
+    )
+
+
+def test_level_is_not_called_ahead() -> None:
+    words = said(against(0.005, 0.002, -0.003))
+    assert "It is level in each of 3 comparisons" in words
+    assert "ahead" not in words
+    assert "behind on" not in words
+
+
+def test_behind_is_said_and_training_longer_comes_before_the_test_split() -> None:
+    words = said(against(-0.02, 0.05, -0.03))
+    assert (
+        "Of 3 comparisons with the stated statistic, the means and LightGBM it is ahead in 1 and behind in 2."
+        in words
+    )
+    assert "Beside LightGBM: behind on click (-0.030" in words
+    assert words.index("genrec train data/shop --minutes") < words.index("--split test")
+
+
+def test_on_the_test_split_the_baseline_that_is_ahead_is_recommended() -> None:
+    words = said(against(0.02, 0.05, -0.03, split="test"))
+    assert "the better choice today: LightGBM for click." in words
+    assert "--split test" not in words
+    assert "genrec serve" in said(against(0.02, 0.05, 0.03, split="test"))
+
+
+def test_of_too_few_users_nothing_is_claimed() -> None:
+    words = said(against(0.02, 0.05, 0.03, n_users=7))
+    assert "cannot be said of fewer than 50 users" in words
+    assert "looks ahead on click" in words
+    assert "Too few users on every task here: click (7)" in words
+    assert words.endswith("`genrec eval --adapter a --users 100 --rows 1000` to judge by more users.")
+    whole = said(against(0.02, 0.05, 0.03, n_users=7, sampled=False))
+    assert "the valid split itself has no more users" in whole
+
+
+def test_tasks_of_few_users_are_named_beside_those_of_enough() -> None:
+    words = said([*against(0.02, 0.05, 0.03), *against(0.02, 0.05, 0.03, task="return", n_users=20)])
+    assert "It is ahead in each of 3 comparisons" in words  # those of return are not counted
+    assert "Too few users on these tasks: return (20)" in words
+
+
+def test_without_baselines_nothing_is_said_of_its_worth() -> None:
+    words = said([result("genrec", 0.75, pair("genrec untrained", 0.15)), result("genrec untrained", 0.6)])
+    assert "No baseline took part, so what this is worth beside them is not known." in words
+    assert "ahead" not in words
+    assert words.endswith("Next: `genrec eval --adapter a`, which measures the baselines too.")
+
+
+def test_the_baselines_alone_are_the_bar() -> None:
+    words = said([result(TREES, 0.78, pair(COUNTING, 0.01)), result(COUNTING, 0.77)])
+    assert "No adapter took part." in words
+    assert "click AUC 0.7800 (0.760–0.800) by LightGBM" in words
+    assert words.endswith("Next: `genrec train data/shop`, then `genrec eval`.")
+    assert conclusion([]) == ""
+
+
+def test_the_verdict_comes_first_in_the_reports() -> None:
+    words = "Ahead <of> `genrec eval`."
+    text = markdown(against(0.02, 0.05, 0.03), "Shop", words=words)
+    assert text.startswith(f"# Shop\n\n{words}\n")
+    html = page(against(0.02, 0.05, 0.03), words=words)
+    assert html.index("Ahead &lt;of&gt; <code>genrec eval</code>.") < html.index("<nav>")
+
+
+def test_of_two_kinds_of_lightgbm_the_harder_one_counts() -> None:
+    results = against(0.02, 0.05, 0.03)
+    results[0]["paired"].append(pair("LightGBM with init_score", -0.02))
+    words = said([*results, result("LightGBM with init_score", 0.77)])
+    assert "Beside LightGBM: behind on click (-0.020, -0.030 to -0.010, LightGBM with init_score)." in words
+    assert "it is ahead in 2 and behind in 1" in words
+
+
+@pytest.mark.parametrize(
+    ("task", "names"),
+    [
+        ("click", {"stated statistic", "user and item mean", "user mean", "item mean", "LightGBM"}),
+        ("return", {"stated statistic", "user mean", "LightGBM"}),
+        ("next", {"stated statistic", "popularity"}),
+    ],
+)
+def test_the_baselines_that_it_speaks_of_are_called_so(task: str, names: set[str]) -> None:
+    known = {name for models in RIVALS.values() for name in models}
+    assert {make().name for make in lineup(shop(), task, quick=True)} & known >= names
