@@ -135,6 +135,7 @@ def _run(args: argparse.Namespace) -> int:
 
     from eval.options import Options
     from genrec.dataset import Prepared
+    from genrec.progress import Progress
 
     if args.folder and args.data and args.folder != args.data:
         raise UserError(f"Two data sets, {args.folder} and {args.data}", "DATA, --data", "name one of them")
@@ -162,7 +163,8 @@ def _run(args: argparse.Namespace) -> int:
     if args.baselines_only:
         from eval.without_adapter import evaluate_baselines
 
-        data = Prepared.load(Path(folder or DATA))
+        with Progress(f"reading {folder or DATA}"):
+            data = Prepared.load(Path(folder or DATA))
         out = Path(args.out or Path(folder or DATA) / "eval")
         evaluate_baselines(data, options, out)
     else:
@@ -171,7 +173,9 @@ def _run(args: argparse.Namespace) -> int:
         from serve.served import chosen_adapter
 
         adapter = chosen_adapter(args.adapter)
-        data = Prepared.load(Path(folder or f"data/{AdapterCard.load(adapter).data['name']}"))
+        folder = folder or f"data/{AdapterCard.load(adapter).data['name']}"
+        with Progress(f"reading {folder}"):
+            data = Prepared.load(Path(folder))
         out = Path(args.out) if args.out else adapter.parent / "eval"
         evaluate(adapter, data, options, out)
     return 0

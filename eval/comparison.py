@@ -18,6 +18,7 @@ from eval.store import Store
 from genrec.chain import CTCVR
 from genrec.dataset import Prepared
 from genrec.errors import UserError
+from genrec.progress import Progress
 
 Result = dict[str, Any]
 
@@ -83,20 +84,23 @@ class Comparison:
         done: list[Evaluation] = []
         for number, contestant in enumerate(contestants):
             print(f"{task}: {contestant.name}", flush=True)
-            recommender = self._fitted.setdefault(contestant.name, contestant)
-            if recommender is contestant:
-                recommender.fit(self.data, self.options.regime)
-            done.append(harness.evaluate(recommender, self.data, self.ask(task), self.store))
-            if number:
-                first, last, options = done[0], done[-1], self.options
-                pairs = harness.compare(
-                    first.answers, last.answers, options.repeats, options.seed, options.ks[0]
-                )
-                first.result["paired"] += [{"against": last.result["model"], **pair} for pair in pairs]
-                self._keep(first.result)
-            self._keep(done[-1].result)
-            self.report(self._pending(task, [other.name for other in contestants[number + 1 :]]))
+            with Progress(f"{task}, {contestant.name}"):
+                recommender = self._fitted.setdefault(contestant.name, contestant)
+                if recommender is contestant:
+                    recommender.fit(self.data, self.options.regime)
+                done.append(harness.evaluate(recommender, self.data, self.ask(task), self.store))
+                if number:
+                    self._pair(done[0], done[-1])
+                self._keep(done[-1].result)
+                self.report(self._pending(task, [other.name for other in contestants[number + 1 :]]))
         return done
+
+    def _pair(self, first: Evaluation, last: Evaluation) -> None:
+        """Compare two on the same examples; the first one's result says how."""
+        options = self.options
+        pairs = harness.compare(first.answers, last.answers, options.repeats, options.seed, options.ks[0])
+        first.result["paired"] += [{"against": last.result["model"], **pair} for pair in pairs]
+        self._keep(first.result)
 
     def report(self, pending: Sequence[str] = ()) -> None:
         """Write the reports of what is done. pending: what is still to come."""

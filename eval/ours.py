@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from eval.recommender import ChainAnswer, Floats, Rows, Work
 from genrec.chain import CHAIN, CTCVR, chained
 from genrec.dataset import Prepared
 from genrec.followers import named
+from genrec.progress import progress
 from genrec.touches import Touches
 from prompts.history import Histories
 from prompts.layout import Known, Layout
@@ -73,9 +73,7 @@ class Genrec:
         stats = data.stats[self.regime].iloc[rows].to_dict("records")
         lists = []
         examples = list(data.examples.iloc[rows].itertuples())
-        for example, known in zip(
-            tqdm(examples, desc="searching", leave=False, disable=None), stats, strict=True
-        ):
+        for example, known in zip(progress(examples, "searching", "list"), stats, strict=True):
             context = self.histories.context(example.user_id, example.point, self.with_stats)
             question = self.layout.question(task, known=Known(known if self.with_stats else None))
             seen = set(past.items(example.user_id, example.point))

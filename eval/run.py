@@ -22,6 +22,7 @@ from eval.report.conclusion import Commands
 from eval.results_file import trained
 from eval.store import Store
 from genrec.dataset import Prepared
+from genrec.progress import Progress, progress
 from prompts.adapter import AdapterCard, histories_of, layout_of, weights_hash
 from prompts.base_files import fingerprint
 from prompts.language_model import load_tokenizer
@@ -36,7 +37,8 @@ OURS, UNTRAINED, WITHOUT = "genrec", "genrec untrained", "genrec without statist
 def evaluate(adapter: Path, data: Prepared, options: Options, out: Path) -> list[dict[str, Any]]:
     """Measure, write one JSON a model and task, the reports, and the calibration into the adapter's card."""
     tasks, files = _checked(AdapterCard.load(adapter), data, options)
-    served = open_adapter(adapter, data, regime=options.regime, engine=options.engine)
+    with Progress("loading the model and the adapter"):
+        served = open_adapter(adapter, data, regime=options.regime, engine=options.engine)
     options = replace(options, regime=options.regime or served.card.regime)
     if options.regime != served.card.regime:
         print(
@@ -51,17 +53,19 @@ def evaluate(adapter: Path, data: Prepared, options: Options, out: Path) -> list
             Genrec(WITHOUT, served.layout, served.histories, served.engine, mark, with_stats=False)
         )
     if options.untrained:
-        contestants.append(untrained(served.card, data, options.regime, options.engine))
+        with Progress("loading the untrained model"):
+            contestants.append(untrained(served.card, data, options.regime, options.engine))
     comparison = Comparison(
         data, options, out, tasks, ours=[OURS], learning=learning(served.card),
         describe=lambda result: _about_training(result, served.card, weights_hash(adapter)),
         commands=commands(adapter, data, own),
     )  # fmt: skip
     calibration: dict[str, Any] = {}
-    for task in tasks:
+    for task in progress(tasks, "evaluating", "task"):
         theirs = those_for(task, files, data, options.split)
         comparison.measure(task, [*contestants, *theirs, *comparison.baselines(task)])
-        lines = harness.calibrations(contestants[0], data, comparison.ask(task), comparison.store)
+        with Progress(f"{task}, calibration"):
+            lines = harness.calibrations(contestants[0], data, comparison.ask(task), comparison.store)
         fitted = {name: line.to_json() for name, line in lines.items()}
         calibration |= _better_founded(fitted, served.card.calibration)
     worth = ask_gap(served, data, options, comparison.store, mark) if options.ask else {}
@@ -128,8 +132,10 @@ def ask_gap(served: Served, data: Prepared, options: Options, store: Store, mark
             name = OURS if wording is None else "ask"
             ours = Genrec(name, served.layout, served.histories, served.engine, mark, query=wording)
             ours.fit(data, options.regime)
-            print(f"{task.name}: asked {'as trained' if wording is None else f'as {wording!r}'}", flush=True)
-            done = harness.evaluate(ours, data, replace(ask, task=task.name), store)
+            asked_as = f"{task.name}: asked {'as trained' if wording is None else f'as {wording!r}'}"
+            print(asked_as, flush=True)
+            with Progress(asked_as):
+                done = harness.evaluate(ours, data, replace(ask, task=task.name), store)
             aucs[wording] = done.result["metrics"]["auc"]["value"]
         trained, scores = aucs.pop(None), aucs
         held_out = min(scores.values())

@@ -11,6 +11,7 @@ from eval.predictions import read_files, those_for
 from eval.protocols import require
 from eval.report.conclusion import Commands
 from genrec.dataset import Prepared
+from genrec.progress import progress
 
 
 def evaluate_baselines(data: Prepared, options: Options, out: Path) -> list[dict[str, Any]]:
@@ -33,7 +34,7 @@ def evaluate_baselines(data: Prepared, options: Options, out: Path) -> list[dict
         {model.name for task in tasks for model in comparison.baselines(task)} if options.predictions else ()
     )
     files = read_files(options.predictions, data, tasks, taken, options.split)
-    for task in tasks:
+    for task in progress(tasks, "evaluating", "task"):
         theirs = those_for(task, files, data, options.split)
         comparison.measure(task, [*theirs, *reversed(comparison.baselines(task))])
     return comparison.finish()

@@ -13,6 +13,7 @@ from eval.harness import Ask, Evaluation, calibrations, evaluate
 from eval.options import Options
 from eval.results_file import read_results
 from eval.without_adapter import evaluate_baselines
+from genrec import progress
 from genrec.chain import CTCVR
 from genrec.cli import main
 from genrec.errors import UserError
@@ -79,6 +80,20 @@ def test_what_is_killed_leaves_a_page_that_says_what_is_missing(
     monkeypatch.setattr(harness, "evaluate", real)
     evaluate_baselines(shop(), options, tmp_path)
     assert "Not finished" not in (tmp_path / "report.html").read_text()
+
+
+def test_a_run_that_takes_long_is_not_silent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("TQDM_DISABLE")
+    for name in ("TICK_S", "FIRST_LINE_S", "EVERY_S"):  # milliseconds stand for seconds
+        monkeypatch.setattr(progress, name, 0.001)
+    evaluate_baselines(shop(), RETURN, tmp_path)
+    said = capsys.readouterr()
+    assert "evaluating: task 0 of 1: return, LightGBM" in said.err
+    paragraph = said.out.rstrip().splitlines()[-1]
+    assert paragraph.startswith("No adapter took part.")
+    assert paragraph.split("Next: ")[1]
 
 
 @pytest.mark.parametrize("task", ["click", "return", CTCVR])

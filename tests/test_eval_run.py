@@ -1,5 +1,6 @@
 """The main job on a small scale: train, evaluate beside the baselines, open the adapter, ask it."""
 
+import hashlib
 import json
 import shutil
 from dataclasses import replace
@@ -69,6 +70,9 @@ def test_an_evaluation_holds_every_task_beside_its_baselines(evaluated: Path) ->
         "genrec without statistics",
     }
     assert ours["training"]["steps"] == 8
+    weights = (evaluated.parent / "adapter" / "adapter_model.safetensors").read_bytes()
+    assert ours["adapter_sha256"] == hashlib.sha256(weights).hexdigest()
+    assert "adapter_sha256" not in next(r for r in results if r["model"] == "LightGBM")
     assert ours["sampled"] is True
 
 
@@ -77,6 +81,11 @@ def test_a_report_in_three_forms(evaluated: Path) -> None:
     assert "<svg" in page
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert "LightGBM" in (evaluated / "report.md").read_text()
+    for text in (page, (evaluated / "report.md").read_text()):  # the verdict stands before the first table
+        assert text.index("What was learned, on the test split: click AUC") < text.index(
+            "All figures" if text is page else "|"
+        )
+    assert "Not finished" not in page
 
 
 def test_calibration_and_the_worth_of_free_wordings_go_into_the_adapter(evaluated: Path, place: Path) -> None:
