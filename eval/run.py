@@ -165,7 +165,9 @@ def _about_training(result: dict[str, Any], card: AdapterCard, weights: str) -> 
     if result["model"] not in (OURS, WITHOUT):
         return result
     seed = card.training["recipe"]["seed"]
-    return {**result, "seed": seed, "training": trained(card), "adapter_sha256": weights}
+    return {
+        **result, "seed": seed, "training": trained(card), "trained_regime": card.regime, "adapter_sha256": weights,
+    }  # fmt: skip
 
 
 def learning(card: AdapterCard) -> list[dict[str, Any]]:

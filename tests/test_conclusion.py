@@ -98,6 +98,13 @@ def test_of_too_few_users_nothing_is_claimed() -> None:
     assert "the valid split itself has no more users" in whole
 
 
+def test_training_that_is_not_seen_to_help_is_said() -> None:
+    results = against(0.02, 0.05, 0.03)
+    assert "untrained model" not in said(results)
+    results[0]["paired"][0] = pair("genrec untrained", 0.005)
+    assert "No gain over the untrained model is shown on click." in said(results)
+
+
 def test_tasks_of_few_users_are_named_beside_those_of_enough() -> None:
     words = said([*against(0.02, 0.05, 0.03), *against(0.02, 0.05, 0.03, task="return", n_users=20)])
     assert "It is ahead in each of 3 comparisons" in words  # those of return are not counted

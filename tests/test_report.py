@@ -189,6 +189,12 @@ def test_figures_of_few_users_are_flagged() -> None:
         assert "not to be trusted" not in written([enough])
 
 
+def test_an_adapter_of_another_regime_is_said_to_be() -> None:
+    other = markdown([result("genrec", trained_regime="frozen"), result()])
+    assert "test split, running statistics (the adapter was trained on frozen ones): 1,000 examples" in other
+    assert "was trained on" not in markdown([result("genrec", trained_regime="running"), result()])
+
+
 def test_an_unfinished_report_says_what_is_missing() -> None:
     pending = ["click (LightGBM)", "next"]
     for text in (markdown([result()], pending=pending), page([result()], pending=pending)):

@@ -42,7 +42,7 @@ def conclusion(results: Sequence[Result], ours: str = "", commands: Commands = C
     if not own:
         return " ".join([_bar(groups), _few(groups), _after_baselines(groups, commands)]).replace("  ", " ")
     pairs = {(group.task, against): pair for group in own for against, pair in _pairs(group, ours).items()}
-    sentences = [_learned(own, ours)]
+    sentences = [_learned(own, ours), _no_gain(own, pairs)]
     if any(against != UNTRAINED for _, against in pairs):
         sentences += [_lead(own, pairs), *_beside(own, pairs)]
     else:
@@ -69,6 +69,13 @@ def _learned(groups: Sequence[Group], ours: str) -> str:
         rise = f" (untrained {before})" if UNTRAINED in by_model else ""
         parts.append(f"{group.task} {table.word(group.main[0])} {now}{rise}")
     return f"What was learned, on the {groups[0].split} split: {_listed(parts)}."
+
+
+def _no_gain(groups: Sequence[Group], pairs: Pairs) -> str:
+    """The tasks in which ours is not clear of the untrained model."""
+    known = [group.task for group in groups if (group.task, UNTRAINED) in pairs and not group.few_users]
+    same = [task for task in known if table.verdict(pairs[task, UNTRAINED]) != "wins"]
+    return f"No gain over the untrained model is shown on {_listed(same)}." if same else ""
 
 
 def _lead(groups: Sequence[Group], pairs: Pairs) -> str:

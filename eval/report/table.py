@@ -197,7 +197,7 @@ def about(group: Group) -> str:
     first = group.results[0]
     if len(sizes := {r["n"] for r in group.results}) > 1:
         return (
-            f"{group.split} split{_protocol(first)}, {group.regime} statistics: {min(sizes):,} to {max(sizes):,} "
+            f"{group.split} split{_protocol(first)}, {_regime(group)}: {min(sizes):,} to {max(sizes):,} "
             "examples, not the same for all: compare in pairs."
         )
     sampled = f", {_sample(first)}" if first.get("sampled") else ""
@@ -207,7 +207,7 @@ def about(group: Group) -> str:
         else ""
     )
     return (
-        f"{group.split} split{_protocol(first)}, {group.regime} statistics: "
+        f"{group.split} split{_protocol(first)}, {_regime(group)}: "
         f"{first['n']:,} examples of {first['n_users']:,} users{share}{sampled}.{CHOOSING * (group.split == 'valid')}"
     )
 
@@ -218,6 +218,13 @@ def unfinished(pending: Sequence[str]) -> str:
         f"Not finished when this was written. Still missing: {'; '.join(pending)}. "
         "The same command goes on where it stopped."
     )
+
+
+def _regime(group: Group) -> str:
+    """The statistics that are read, and those that an adapter was trained on where they are others."""
+    trained = sorted({r["trained_regime"] for r in group.results if "trained_regime" in r} - {group.regime})
+    said = f" (the adapter was trained on {' and '.join(trained)} ones)" if trained else ""
+    return f"{group.regime} statistics{said}"
 
 
 def _protocol(result: Result) -> str:
