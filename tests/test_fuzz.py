@@ -17,6 +17,7 @@ from genrec.check import check
 from genrec.errors import UserError
 from genrec.reading import Loaded
 from genrec.sources.files import load
+from genrec.sources.files.units import UNITS as UNIT_NAMES
 from genrec.tables import EVENTS
 from genrec.tasks import Task, load_tasks, task_from
 from prompts.pack import TASKS
@@ -44,7 +45,7 @@ VALUES = st.none() | st.booleans() | NUMBERS | CELLS
 NESTED = VALUES | st.lists(VALUES, max_size=2) | st.dictionaries(st.text(max_size=3), VALUES, max_size=2)
 GOOD = {"user_id": "u", "item_id": "1", "ts": "2024-05-31T18:00:00Z", "event": "impression"}
 ITEMS = b'{"item_id": "1", "title": "x"}\n{"item_id": "u", "title": ""}\n'
-UNITS = st.sampled_from(["", "s", "ms", "us", "iso"])
+UNITS = st.sampled_from(["", *UNIT_NAMES])
 
 
 def judged(folder: Path, files: dict[str, bytes], unit: str) -> None:
@@ -54,8 +55,11 @@ def judged(folder: Path, files: dict[str, bytes], unit: str) -> None:
     events = next(name for name in files if name.startswith("events"))
     items = next(name for name in files if name.startswith("items"))
     if unit:
-        text = f"events: {{path: {events}, ts_unit: {unit}}}\nitems: {{path: {items}}}\n"
-        (folder / "mapping.yaml").write_text(text)
+        rules = "derive: {click: value >= 1, own: event != click}"
+        text = (
+            f"events: {{path: {events}, ts_unit: {unit}, {rules}}}\nitems: {{path: {items}, unknown: keep}}\n"
+        )
+        (folder / "mapping.yaml").write_text(text + "time_zone: Europe/Berlin\n")
     report = check(folder, [TASKS])
     str(report).encode()
     try:
@@ -165,6 +169,14 @@ ARRAYS = st.one_of(
     _two(CELLS, pa.large_string()),
     _two(st.binary(max_size=4), pa.binary()),
     st.just(pa.nulls(2)),
+    _two(CELLS, pa.string_view()),
+    _two(st.binary(max_size=4), pa.binary_view()),
+    _two(st.binary(min_size=16, max_size=16), pa.binary(16)),
+    _two(st.binary(min_size=16, max_size=16), pa.uuid()),
+    _two(st.integers(-(10**38) + 1, 10**38 - 1), pa.decimal128(38, 0)),
+    _two(st.integers(-(10**60), 10**60), pa.decimal256(70, 0)),
+    _two(st.lists(CELLS, min_size=2, max_size=2), pa.list_(pa.string(), 2)),
+    _two(st.lists(NUMBERS.filter(lambda n: n == n and abs(n) < 2**31), max_size=2), pa.large_list(pa.float64())),
     st.just(pa.array([Decimal("1.5"), None], pa.decimal128(20, 2))),
     st.just(pa.array([["a"], None], pa.list_(pa.string()))),
     st.just(pa.array([[1], []], pa.list_(pa.int64()))),

@@ -255,6 +255,19 @@ def test_ids_without_a_row_are_refused_by_default(gaps: Path) -> None:
         assert "unknown: drop" in refused(gaps)
 
 
+@pytest.mark.parametrize(
+    ("written", "cure"),
+    [("1 ", "take out the spaces"), ("1.0", "write 7 and not 7.0"), ("A", "upper and lower case")],
+)
+def test_ids_that_are_known_in_another_spelling_say_so(written: str, cure: str, gaps: Path) -> None:
+    (gaps / "items.csv").write_text("item_id,title\n1,Heat\n9,Up\na,Jaws\n")
+    (gaps / "users.csv").unlink()
+    (gaps / "events.csv").write_text(LOG.replace("w,1,", f"w,{written},"))
+    assert cure in refused(gaps)
+    (gaps / "events.csv").write_text(LOG.replace("w,1,", "w,z,"))
+    assert "another spelling" not in refused(gaps)
+
+
 def test_dropped_ids_take_their_events_along_and_are_counted(gaps: Path) -> None:
     (gaps / "mapping.yaml").write_text("items: {unknown: drop}\nusers: {unknown: drop}\n")
     tables = load(gaps).tables

@@ -1,5 +1,6 @@
 """Times of a user's own log: every unit is read exactly or named, and a wrong one is refused with its cure."""
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -112,6 +113,14 @@ def test_dates_of_january_1970_are_refused_in_text_and_parquet(tmp_path: Path) -
     )
     (tmp_path / "mapping.yaml").write_text("events: {path: events.parquet}\n")
     assert "every ts lies in January 1970" in refused(tmp_path)
+
+
+@pytest.mark.parametrize("value", [{"$date": 1}, [1], True])
+def test_what_is_neither_a_time_nor_a_number_is_refused_by_its_type(value: object, tmp_path: Path) -> None:
+    (tmp_path / "events.jsonl").write_text(json.dumps({"user_id": 1, "ts": value, "event": "visit"}))
+    for unit in ("", ", ts_unit: s", ", ts_unit: iso"):
+        (tmp_path / "mapping.yaml").write_text(f"events: {{path: events.jsonl{unit}}}\n")
+        assert "neither a time nor a number" in refused(tmp_path)
 
 
 def test_a_log_that_starts_at_0_says_from_when_it_counts(tmp_path: Path) -> None:

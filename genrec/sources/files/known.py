@@ -71,7 +71,26 @@ def _refuse(parts: Sequence[FileOfEvents], key: str, name: str, table: pa.Table)
         bad = _unknown(part.rows[key], table[key])
         if bad.any():
             cure = f"add the rows to {name}, or say unknown: drop (or keep) for {name} in the mapping"
+            if difference := _difference(part.rows[key].filter(pa.array(bad)), table[key]):
+                cure = f"{difference}; or {cure}"
             part.reader.refuse(bad, key, f"{key} is not in {name}", cure, part.rows[key])
+
+
+def _difference(ids: pa.ChunkedArray, known: pa.ChunkedArray) -> str:
+    """How to write ids that are known but for spaces, case or a decimal point; "" where that is not what differs."""
+    unknown, known = pc.unique(ids), known.combine_chunks()
+    for change, cure in (
+        (pc.utf8_trim_whitespace, "take out the spaces around the ids"),
+        (_without_point, "write 7 and not 7.0: an empty cell made whole numbers decimal"),
+        (pc.utf8_lower, "write upper and lower case alike"),
+    ):
+        if pc.any(pc.is_in(change(unknown), value_set=change(known))).as_py():
+            return f"some are there in another spelling: {cure}"
+    return ""
+
+
+def _without_point(ids: pa.Array) -> pa.Array:
+    return pc.replace_substring_regex(ids, r"^(\d+)\.0+$", r"\1")
 
 
 def _said(ids: pa.ChunkedArray, unknown: np.ndarray, what: str) -> str:

@@ -37,15 +37,13 @@ class TableMapping:
     time_zone: str = ""  # of times without an offset
     event: str = ""  # the event of every row
     derive: Mapping[str, Condition] = field(default_factory=dict)  # event -> the rows that are this event too
-    # Of items and users:
-    unknown: str = "refuse"  # one of UNKNOWN: what becomes of ids that the log has and the table lacks
 
 
 @dataclass(frozen=True)
 class FileMapping:
     """A whole mapping. where: for messages. reading: the fields of genrec.reading.Reading that it states.
 
-    unknown: as TableMapping has it, also of a table that has no file.
+    unknown: "items" and "users" -> one of UNKNOWN, what becomes of ids that the log has and the table lacks.
     """
 
     where: str
@@ -53,4 +51,4 @@ class FileMapping:
     items: TableMapping | None
     users: TableMapping | None
     reading: Mapping[str, Any]
-    unknown: Mapping[str, str] = field(default_factory=dict)
+    unknown: Mapping[str, str]

@@ -105,9 +105,7 @@ def _whole(top: Mapping[str, Any], folder: Path, where: str) -> FileMapping:
     items, users = (
         _table(name, top.get(name, {}), folder, f"{where}, {name}", unknown[name]) for name in unknown
     )
-    return FileMapping(
-        where, events, items, users, {"name": folder.resolve().name, **reading}, unknown=unknown
-    )
+    return FileMapping(where, events, items, users, {"name": folder.resolve().name, **reading}, unknown)
 
 
 def _zone(name: str, where: str) -> str:
@@ -187,7 +185,7 @@ def _table(name: str, raw: Any, folder: Path, where: str, unknown: str) -> Table
         return None
     columns = _columns(name, raw.get("columns"), f"{where}.columns")
     values = _values(name, raw, columns, where)
-    return TableMapping(path, columns, values, _delimiter(raw, where), unknown=unknown)
+    return TableMapping(path, columns, values, _delimiter(raw, where))
 
 
 def _path(name: str, raw: Mapping[str, Any], folder: Path, where: str) -> Path | None:
@@ -198,8 +196,9 @@ def _path(name: str, raw: Mapping[str, Any], folder: Path, where: str) -> Path |
                 f"path is {raw['path']!r}", where=where, cure="write the name of a file or folder"
             )
         return folder / raw["path"]
-    places = [folder / f"{name}{suffix}" for suffix in ("", *SUFFIXES)]
-    files = [path for path in places if path.exists()]
+    files = [path for suffix in SUFFIXES if (path := folder / f"{name}{suffix}").exists()]
+    if not files and (folder / name).is_dir():
+        return folder / name
     if len(files) > 1:
         both = ", ".join(f.name for f in files)
         cure = f"keep one, or give the mapping `{name}: {{path: {files[0].name}}}`"

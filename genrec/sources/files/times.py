@@ -31,8 +31,12 @@ def read_times(reader: Reader) -> pa.Array | None:
     unit = reader.mapping.ts_unit
     if unit in ("", "iso") and pa.types.is_string(kind):
         return _of_texts(reader, array)
+    values = floats(array)
+    if not (pa.types.is_string(kind) or np.isfinite(values).any()):
+        cure = "write times in ISO 8601, or numbers with a ts_unit"
+        reader.refuse(_all(array), "ts", f"ts is {kind}, neither a time nor a number", cure, array)
+        return None
     if not unit:
-        values = floats(array)
         unit = looks_like(values)
         cure = f"these look like {unit}: say ts_unit: {unit}" if unit else "say ts_unit: s, ms or us"
         reader.refuse(_all(array), "ts", "ts is a number of unknown unit", cure, array)

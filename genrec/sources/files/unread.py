@@ -11,14 +11,14 @@ from genrec.tables import EVENTS
 def reads(name: str, table: TableMapping) -> Callable[[str], bool]:
     """Tells of a column of the file whether it has to be typed: others cannot be at fault.
 
-    Of events without `columns` also columns of 0 and 1 that are called like an event, for the warning about them.
+    Of events also what is called like an event and may hold 0 and 1, for the warning about it.
     """
     mapped = {column.source for column in (table.columns or {}).values()}
     if name == "events":
         ours = {Column(n).source for n in EVENTS.names if n not in (table.columns or {})}
         derived = {condition.column for condition in table.derive.values()}
         chosen = mapped | ours | derived
-        return lambda column: column in chosen or (table.columns is None and bool(flagged_event(column)))
+        return lambda column: column in chosen or bool(flagged_event(column))
     if table.columns is not None:
         return lambda column: column in mapped
     return lambda column: not is_index(column)
