@@ -2,5 +2,7 @@
 
 import logging
 
+import genrec  # noqa: F401 (before torch: see genrec/threads.py)
+
 # It warns of missing kernels for quantized weights when it is imported, also where none are quantized.
 logging.getLogger("bitsandbytes").setLevel(logging.ERROR)

@@ -3,3 +3,5 @@
 engine.py says what an engine is, torch_engine.py is the embedded one; search.py finds the exact top items,
 predictor.py every task's probabilities; bench/ measures candidates a second.
 """
+
+import genrec  # noqa: F401 (before torch: see genrec/threads.py)
