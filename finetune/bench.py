@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from transformers import TrainerCallback
 
+from finetune.budget import UNLIMITED
 from finetune.mixture import Mixture
 from finetune.recipe import Recipe, load_recipe
 from finetune.run import as_runnable, build_rows, build_trainer, mixture_options
@@ -73,10 +74,10 @@ def contestant(data: Prepared, recipe: Recipe, minutes: float, out: Path) -> dic
     sample = rows.train.select(picked)
     tokens = float(np.mean([len(row["input_ids"]) for row in sample]))
     labels = float(np.mean([_click_labels(row) for row in sample]))
-    sized = replace(recipe, rows_per_step=max(round(LABELS_PER_STEP / labels), 1), steps=1_000_000)
+    rows_per_step = max(round(LABELS_PER_STEP / labels), 1)
+    sized = replace(recipe, rows_per_step=rows_per_step, steps=UNLIMITED, warmup_steps=0)
     trainer = build_trainer(sized, mixture, type(rows)(rows.train, valid), tokenizer, out)
     trainer.args.eval_strategy, trainer.args.save_strategy = "no", "no"
-    trainer.args.lr_scheduler_type = "constant"
     clock = Clock(minutes * 60)
     trainer.add_callback(clock)
     trainer.train()

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 MARKER = "complete.json"
 LOG_VARIANCE = "task_log_variance"
 SPENT = "spent.json"
+SHARES = "shares.json"
 KEPT = 2
 
 
@@ -79,6 +80,16 @@ def save_spent(path: Path, spent: Spent) -> None:
 
 def load_spent(path: str | Path) -> Spent:
     return Spent(**json.loads((Path(path) / SPENT).read_text()))
+
+
+def save_shares(path: Path, shares: list[float]) -> None:
+    """Of a run by the clock: how far it was at each step so far, and at the next one (finetune.budget.Schedule)."""
+    (path / SHARES).write_text(json.dumps(shares))
+
+
+def load_shares(path: str | Path) -> list[float]:
+    shares: list[float] = json.loads((Path(path) / SHARES).read_text())
+    return shares
 
 
 def save_log_variance(path: Path, value: torch.Tensor) -> None:

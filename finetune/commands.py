@@ -19,8 +19,12 @@ def _recipes() -> str:
 ABOUT = f"""\
 Fine-tune a LoRA adapter on the mixed instructions of a prepared data set: every task at once.
 
-A run lives in one folder: checkpoints, the step count that its time budget bought, and at the end `adapter/`.
+A run lives in one folder: checkpoints, its steps and their schedule, and at the end `adapter/`.
 Run the same command again after a crash or Ctrl-C and it continues from the newest complete checkpoint.
+
+A run by the clock (--minutes) takes as many steps as the machine has time for; its last evaluation and the writing
+of the adapter are part of the minutes. What came of it is recorded, and --replay trains with exactly those steps
+and learning rates again, on a machine of any speed.
 
 A recipe decides everything else. One of your own is a YAML file of the fields that differ (docs/training.md):
 
@@ -43,13 +47,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--minutes",
         type=float,
         metavar="M",
-        help="train about this long; turned into a step count by a probe (as the recipe says)",
+        help="train this long by the clock, from the first step to the written adapter (as the recipe says)",
     )
     parser.add_argument(
         "--steps",
         type=int,
         metavar="N",
-        help="train exactly this many steps: replays a recorded run (as the recipe says)",
+        help="train exactly this many steps (as the recipe says)",
+    )
+    parser.add_argument(
+        "--replay",
+        metavar="RUN",
+        help="take steps and learning rates from an earlier run's folder, or from its steps.json",
     )
     parser.add_argument(
         "--seed",
@@ -71,6 +80,7 @@ def run(args: argparse.Namespace) -> int:
     import shutil
 
     from finetune.recipe import load_recipe
+    from finetune.run import STEPS
     from finetune.run import train as train_run
     from genrec.dataset import Prepared
 
@@ -80,7 +90,8 @@ def run(args: argparse.Namespace) -> int:
     out = Path(args.out or f"runs/{data.name}-{recipe.name}")
     if args.restart and (out / "run.json").exists():
         shutil.rmtree(out)
-    folder = train_run(data, recipe, out)
+    replay = None if args.replay is None else Path(args.replay)
+    folder = train_run(data, recipe, out, replay=replay / STEPS if replay and replay.is_dir() else replay)
     print(f"adapter: {folder}")
     return 0
 
@@ -95,5 +106,6 @@ train = Command(
         "genrec train data/shop --recipe full-cpu --seed 1",
         "genrec train data/shop --recipe mine.yaml --out runs/mine",
         "genrec train --minutes 30 --report-to tensorboard",
+        "genrec train --replay runs/movielens-100k-demo-cpu --seed 1 --out runs/seed-1",
     ],
 )

@@ -15,8 +15,8 @@ from peft import LoraConfig
 from transformers import BitsAndBytesConfig
 from trl.trainer.sft_config import SFTConfig
 
-from finetune import checkpoint
-from finetune.budget import probe
+from finetune import budget, checkpoint
+from finetune.budget import Counted, Recorded, Timed
 from finetune.collate import Collator
 from finetune.export import ADAPTER, export
 from finetune.lessons import Lessons
@@ -35,6 +35,8 @@ from prompts.pack import TASKS
 
 STEPS = "steps.json"
 ANEW = "start it anew with --restart"
+FEW = 10  # steps, below which a run by the clock is said to have learned next to nothing
+SAMPLED = 24  # windows whose mean length is taken for that of all
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,11 @@ class Rows:
     valid: datasets.Dataset
 
 
-def train(data: Prepared, recipe: Recipe, out: Path, resume: bool = True) -> Path:
-    """Fine-tune and write out/adapter; returns that folder. Continues from the newest complete checkpoint in out."""
+def train(data: Prepared, recipe: Recipe, out: Path, resume: bool = True, replay: Path | None = None) -> Path:
+    """Fine-tune and write out/adapter; returns that folder. Continues from the newest complete checkpoint in out.
+
+    replay: the steps.json of an earlier run, whose schedule decides how long this one is.
+    """
     check_tasks(recipe, data)
     recipe = as_runnable(recipe)
     _quantized(recipe, torch.cuda.is_available())  # refused before any work
@@ -58,25 +63,29 @@ def train(data: Prepared, recipe: Recipe, out: Path, resume: bool = True) -> Pat
     )
     newest = checkpoint.newest(out) if resume else None
     learned_from = {"data": data.fingerprint(recipe.regime), "prompts": prompts_hash(layout)}
-    kept = _same_run(out, {**asdict(recipe), **learned_from}, resume)
-    if newest and _exported(newest, out, recipe.steps or kept.get("steps")):
+    again = budget.read(replay, "name a run's folder, or its steps.json") if replay else None
+    recorded = _same_run(out, {**asdict(recipe), **learned_from}, resume, again)
+    if newest and recorded and _exported(newest, out, recorded.steps):
         print(f"{out} is finished: {newest.name} is its last, and what was exported")
         return out / ADAPTER
     rows = build_rows(mixture, recipe, out)
     trainer = build_trainer(recipe, mixture, rows, tokenizer, out)
-    steps, probed = _steps(trainer, rows, recipe, out / STEPS, kept)
-    trainer.args.max_steps = steps
+    schedule = recorded or _schedule(trainer, rows, recipe, out / STEPS)
+    trainer.follow(schedule)
+    length = f"{recipe.minutes:g} minutes" if schedule.steps is None else f"{schedule.steps:,} steps"
     print(
-        f"{len(rows.train):,} windows, {steps:,} steps of {recipe.rows_per_step}; device {trainer.args.device}"
+        f"{len(rows.train):,} windows, {recipe.rows_per_step} a step, {length}; device {trainer.args.device}"
     )
     trainer.train(resume_from_checkpoint=str(newest) if newest else None)
     if not any(
         "eval_loss" in h and h["step"] == trainer.state.global_step for h in trainer.state.log_history
     ):
         trainer.evaluate()  # the Trainer's last step is evaluated by itself, a finished run that is resumed is not
+    done = budget.read(out / STEPS, ANEW)
+    if isinstance(schedule, Timed):
+        _say_steps(done.steps, trainer.spent.seconds)
     facts = {
-        **probed,
-        "steps": steps,
+        **budget.plain(done),
         **trainer.spent._asdict(),
         "resumed_from": newest.name if newest else None,
     }
@@ -125,29 +134,34 @@ def mixture_options(recipe: Recipe) -> MixtureOptions:
     )
 
 
-def _same_run(out: Path, what: dict[str, Any], resuming: bool) -> dict[str, Any]:
-    """A folder holds one run: refuse to continue it with another recipe, other data or other prompts.
+def _same_run(
+    out: Path, what: dict[str, Any], resuming: bool, replay: Counted | Recorded | None
+) -> Counted | Recorded | None:
+    """A folder holds one run: refuse to continue it with another recipe, other data, other prompts or schedule.
 
-    Returns what it recorded of its step count, nothing for a new one; a run that was killed before its first checkpoint
-    begins again with the same count.
+    Returns the schedule that is recorded for it: none for a new one, or one that the clock has not ended.
     """
     out.mkdir(parents=True, exist_ok=True)
     path, now = out / "run.json", json.loads(json.dumps(what))
     resuming = resuming and path.exists()
     before = read_stored(path, dict, ANEW) if resuming else now
-    if changed := sorted(k for k in {*now, *before} if now.get(k) != before.get(k)):
+    changed = sorted(k for k in {*now, *before} if now.get(k) != before.get(k))
+    if not resuming:
+        (out / STEPS).unlink(missing_ok=True)
+    recorded = budget.read(out / STEPS, ANEW) if (out / STEPS).exists() else None
+    if resuming and replay and recorded != replay:
+        changed.append("schedule")
+    if changed:
         raise UserError(
             f"This folder holds a run with another {', '.join(changed)}",
             where=str(out),
             cure=f"name another folder with --out, or {ANEW}",
         )
     if not resuming:
-        (out / STEPS).unlink(missing_ok=True)
+        if replay:
+            budget.write(out / STEPS, replay)
         _write(path, now)
-    kept: dict[str, Any] = {}
-    if (out / STEPS).exists():
-        kept = read_stored(out / STEPS, {"steps": int}, ANEW)
-    return kept
+    return replay or recorded
 
 
 def _write(path: Path, content: Any) -> None:
@@ -202,7 +216,6 @@ def build_trainer(
         per_device_eval_batch_size=1,
         gradient_accumulation_steps=recipe.rows_per_step,
         learning_rate=recipe.learning_rate,
-        lr_scheduler_type="linear",
         warmup_steps=recipe.warmup_steps,
         weight_decay=recipe.weight_decay,
         max_grad_norm=recipe.max_grad_norm,
@@ -287,24 +300,29 @@ def _quantized(recipe: Recipe, cuda: bool) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _steps(
-    trainer: SharedContextTrainer, rows: Rows, recipe: Recipe, record: Path, kept: dict[str, Any]
-) -> tuple[int, dict[str, Any]]:
-    """The run's step count: as given, bought by the minutes, or by the epochs. Recorded, so that a resume keeps it."""
-    if recipe.steps is not None:
-        return recipe.steps, {}
-    if kept:
-        return kept["steps"], kept
-    if recipe.minutes is None:
-        facts: dict[str, Any] = {
-            "steps": max(round(recipe.epochs * len(rows.train) / recipe.rows_per_step), 1)
-        }
-    else:
-        picked = np.random.default_rng(0).choice(len(rows.train), min(24, len(rows.train)), replace=False)
-        found = probe(trainer, [rows.train[int(i)] for i in picked], recipe.minutes, recipe.rows_per_step)
+def _schedule(trainer: SharedContextTrainer, rows: Rows, recipe: Recipe, record: Path) -> Counted | Timed:
+    """How long a new run is: steps, minutes or epochs. A count is recorded at once, the clock's when it has ended."""
+    if recipe.steps is None and recipe.minutes is not None:
+        if trainer.accelerator.num_processes > 1:
+            raise UserError(
+                "Minutes are kept by one clock, and several processes train",
+                where=f"recipe {recipe.name}",
+                cure="give --steps or epochs",
+            )
+        picked = range(0, len(rows.train), max(len(rows.train) // SAMPLED, 1))
+        tokens = np.mean([len(row["input_ids"]) for row in rows.train.select(picked)])
+        evaluated = sum(len(row["input_ids"]) for row in rows.valid)
+        steps = float(evaluated / (tokens * recipe.rows_per_step))
+        return Timed(60 * recipe.minutes, lambda: trainer.spent.seconds, steps, record)
+    passes = round(recipe.epochs * len(rows.train) / recipe.rows_per_step)
+    schedule = Counted(recipe.steps or max(passes, 1))
+    budget.write(record, schedule)
+    return schedule
+
+
+def _say_steps(steps: int, seconds: float) -> None:
+    print(f"{steps:,} steps in {seconds / 60:.1f} minutes")
+    if steps < FEW:
         print(
-            f"probe: {1 / found.seconds_per_token:,.0f} tokens/s, {recipe.minutes:g} minutes buy {found.steps} steps"
+            f"only {steps} steps: this machine is slow or busy, and the adapter has hardly learned; give more --minutes"
         )
-        facts = asdict(found)
-    _write(record, facts)
-    return facts["steps"], facts

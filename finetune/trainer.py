@@ -6,10 +6,12 @@ from typing import Any
 
 import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
+from torch.optim.lr_scheduler import LambdaLR
 from tqdm import tqdm
 from trl.trainer.sft_trainer import SFTTrainer
 
 from finetune import checkpoint
+from finetune.budget import UNLIMITED, Counted, Schedule, Timed, learning_rate_factor
 from finetune.checkpoint import Spent
 from finetune.collate import forward_inputs
 from finetune.losses import means, task_sums
@@ -29,7 +31,8 @@ def _keep_activations_as_they_are(model: torch.nn.Module) -> None:
 class SharedContextTrainer(SFTTrainer):
     """task_names, weights (T,), answers: the mixture's tasks in order. learned: uncertainty weighting. lean_for: the
     share of the run over which the target of a question moves from the stated statistic towards the answer. lean_to:
-    how much of it the statistic remains.
+    how much of it the statistic remains. schedule: how far the run is at each step, which the learning rate
+    follows too; set by `follow`.
 
     Only read places go through the LM head. Each task has its own denominator, counted over the whole optimizer step,
     so the loss does not depend on how prompts fell into rows.
@@ -58,6 +61,7 @@ class SharedContextTrainer(SFTTrainer):
         self.task_answers = [torch.tensor(list(a), dtype=torch.long, device=device) for a in answers]
         self._since_log = torch.zeros(2, len(task_names), device=device)  # losses and weights
         self._before, self._tokens, self._start = Spent(), 0, time.monotonic()
+        self.schedule: Schedule = Counted(self.args.max_steps)
         self.log_variance: torch.nn.Parameter | None = None
         if learned:
             self.log_variance = torch.nn.Parameter(torch.zeros(len(task_names), device=device))
@@ -69,8 +73,24 @@ class SharedContextTrainer(SFTTrainer):
         seconds = self._before.seconds + time.monotonic() - self._start
         return Spent(self._before.tokens + self._tokens, seconds)
 
+    def follow(self, schedule: Schedule) -> None:
+        """Train as long as the schedule says, and as it says."""
+        self.schedule = schedule
+        self.args.max_steps = schedule.steps or UNLIMITED
+        if isinstance(schedule, Timed):
+            self.add_callback(schedule)
+
+    def create_scheduler(
+        self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
+    ) -> LambdaLR:
+        """The learning rate follows the schedule, not the count of steps."""
+        chosen: Any = optimizer or self.optimizer
+        warmup = int(self.args.warmup_steps)
+        self.lr_scheduler = LambdaLR(chosen, lambda step: learning_rate_factor(self.schedule, step, warmup))
+        return self.lr_scheduler
+
     def train(self, *args: Any, **kwargs: Any) -> Any:
-        """What a probe spent before does not count."""
+        """Tokens and seconds count from here, or from where a checkpoint was written."""
         self._before, self._tokens, self._start = Spent(), 0, time.monotonic()
         self._since_log.zero_()
         return super().train(*args, **kwargs)
@@ -97,7 +117,7 @@ class SharedContextTrainer(SFTTrainer):
         """How much of a target is the stated statistic: 1 at the start of training, lean_to from lean_for of it on."""
         if not self.lean_for:
             return self.lean_to
-        left = max(1 - self.state.global_step / (self.lean_for * self.args.max_steps), 0.0)
+        left = max(1 - self.schedule.share(self.state.global_step) / self.lean_for, 0.0)
         return self.lean_to + (1 - self.lean_to) * left
 
     def task_sums(
@@ -111,7 +131,7 @@ class SharedContextTrainer(SFTTrainer):
         with self.accelerator.autocast():  # also before train() has wrapped the model in it
             logits = model(**forward, logits_to_keep=places, use_cache=False).logits[0]
         return task_sums(
-            logits[back],
+            logits.index_select(0, back),  # its backward pass sums in one order, that of logits[back] in any
             inputs["read_task"][0],
             inputs["read_target"][0],
             inputs["read_weight"][0],
@@ -173,11 +193,15 @@ class SharedContextTrainer(SFTTrainer):
             if self.log_variance is not None:
                 checkpoint.save_log_variance(folder, self.log_variance)
             checkpoint.save_spent(folder, self.spent)
+            if isinstance(self.schedule, Timed):
+                checkpoint.save_shares(folder, self.schedule.shares)
             checkpoint.mark_complete(folder)
             checkpoint.rotate(str(self.args.output_dir))
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         super()._load_from_checkpoint(resume_from_checkpoint, model)
         self._before = checkpoint.load_spent(resume_from_checkpoint)
+        if isinstance(self.schedule, Timed):
+            self.schedule.shares = checkpoint.load_shares(resume_from_checkpoint)
         if self.log_variance is not None:
             checkpoint.load_log_variance(resume_from_checkpoint, self.log_variance)

@@ -23,21 +23,10 @@ from genrec.errors import UserError
 from prompts.adapter import AdapterCard
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_a_minute_budget_becomes_a_step_count_that_a_resume_keeps(
-    shop: Prepared, base: Path, tmp_path: Path, dtype: Any
-) -> None:
-    recipe = replace(SMALL, base=str(base), dtype=dtype, steps=None, minutes=0.05)
-    train_run(shop, recipe, tmp_path / "run")
-    steps = json.loads((tmp_path / "run" / "steps.json").read_text())["steps"]
-    assert steps >= 1
-    assert AdapterCard.load(tmp_path / "run" / "adapter").training["steps"] == steps
-
-
 def test_a_run_killed_before_its_first_checkpoint_keeps_its_step_count_and_its_recipe(
     shop: Prepared, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipe = replace(SMALL, base=str(base), steps=None, minutes=0.05)
+    recipe = replace(SMALL, base=str(base), steps=None, epochs=0.1)
 
     def killed(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
@@ -46,10 +35,10 @@ def test_a_run_killed_before_its_first_checkpoint_keeps_its_step_count_and_its_r
     with pytest.raises(KeyboardInterrupt):
         train_run(shop, recipe, tmp_path / "run")
     monkeypatch.undo()
-    (tmp_path / "run" / "steps.json").write_text('{"steps": 3}')  # whatever the probe found
-    with pytest.raises(UserError, match="minutes"):
-        train_run(shop, replace(recipe, minutes=0.1), tmp_path / "run")
-    assert AdapterCard.load(train_run(shop, recipe, tmp_path / "run")).training["steps"] == 3
+    steps = json.loads((tmp_path / "run" / "steps.json").read_text())["steps"]
+    with pytest.raises(UserError, match="epochs"):
+        train_run(shop, replace(recipe, epochs=0.2), tmp_path / "run")
+    assert AdapterCard.load(train_run(shop, recipe, tmp_path / "run")).training["steps"] == steps
 
 
 def test_a_finished_run_is_left_as_it_is(
