@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from genrec.command import Command
 from genrec.errors import UserError
+from prompts.trie import NODES
 from serve.engines import KINDS
 
 if TYPE_CHECKING:
@@ -174,23 +175,24 @@ def _recommend_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--nodes",
         type=int,
+        default=NODES,
         metavar="N",
-        help="extend at most N paths of the catalog's trie, for a bound on time; says how far from exact that is "
-        "(as many as it takes to be exact)",
+        help="extend at most N paths of the catalog's trie, which bounds the time; the answer says whether it is exact "
+        "and, if not, how far from it. 0: as many as it takes to be exact (%(default)s)",
     )
 
 
 def _recommend(args: argparse.Namespace) -> int:
     import math
 
-    for option, value in (("-k", args.k), ("--nodes", args.nodes)):
-        if value is not None and value < 1:
-            raise UserError(f"{option} is {value}", where=option, cure="give 1 or more")
+    for option, value, least in (("-k", args.k, 1), ("--nodes", args.nodes, 0)):
+        if value < least:
+            raise UserError(f"{option} is {value}", where=option, cure=f"give {least} or more")
     served = _open(args)
     found = served.recommend(args.user, args.k, args.nodes)
     items = [item for item, _ in found.items]
     if not items:
-        print("nothing is left to recommend" if found.exact else "nothing found yet: give more --nodes")
+        print("nothing is left to recommend")
         return 0
     tasks = [name for name in ("click",) if name in served.layout.tasks]
     p = served.predictor.predict([served.row(args.user, item) for item in items] if tasks else [], tasks)
@@ -199,27 +201,29 @@ def _recommend(args: argparse.Namespace) -> int:
     for n, (item, logprob) in enumerate(found.items):
         row = f"{n + 1:>3}  {served.title(item):<{width}}  {math.exp(logprob):>8.4f}"
         print(row + "".join(f"  {p[task][n]:>8.3f}" for task in tasks))
-    print(_exactness(found, args.k, len(served.catalog.trie)))
+    print(_exactness(found, len(served.catalog.trie)))
     return 0
 
 
-def _exactness(found: "Found", k: int, titles: int) -> str:
+def _exactness(found: "Found", titles: int) -> str:
     if found.exact:
         return f"exact over {titles:,} titles, {found.nodes} paths extended"
-    best = f"an item up to {found.gap:.2f} nats better may be missing"
-    if len(found.items) < k:
-        best = f"only {len(found.items)} found so far"
-    return f"not exact: {best}; {found.nodes} paths of {titles:,} titles extended"
+    completed = f" ({found.completed} of these completed greedily)" if found.completed else ""
+    return (
+        f"not exact: an item up to {found.gap:.2f} nats better may be missing{completed}; {found.nodes} paths of "
+        f"{titles:,} titles extended, --nodes 0 extends as many as it takes"
+    )
 
 
 recommend = Command(
-    "the most likely next items of the whole catalog, exactly",
+    "the most likely next items of the whole catalog",
     _recommend_arguments,
     _recommend,
     about="Rank the whole catalog by P(next): the probability that an item is the one she turns to next, read token\n"
     "by token along the titles, so that no item is made up. What she has touched is left out. P(click) is the\n"
-    "probability of a click if the item is shown to her. The search is exact unless --nodes stops it.",
-    examples=["genrec recommend --user 42", "genrec recommend --user 42 -k 20 --nodes 500"],
+    "probability of a click if the item is shown to her. The search is exact unless --nodes paths were not\n"
+    "enough; the last line says so.",
+    examples=["genrec recommend --user 42", "genrec recommend --user 42 -k 20 --nodes 0"],
 )
 
 

@@ -2,7 +2,8 @@
 
 An item's probability is the product of its tokens' along the catalog's trie, so it only falls along a path. Best-first
 search with the k-th best finished item as its bound is therefore exact: when no open path is above the bound, no item
-below one can be. Nothing is found that is not in the catalog.
+below one can be. A budget of paths ends it earlier, and the list says how far from exact it may be. Nothing is found
+that is not in the catalog.
 """
 
 import heapq
@@ -23,12 +24,14 @@ WIDTH = 64  # open paths that go to the engine at once
 
 class Found(NamedTuple):
     """items: (item_id, natural log-probability), best first. gap: 0 where exact; else how far the best open path lies
-    above the last of `items` (infinite where fewer than k are finished). nodes: paths that were extended."""
+    above the last of `items` (infinite where fewer than k are finished). nodes: paths that were extended. completed:
+    how many of the items were reached greedily after the node budget was spent."""
 
     items: list[tuple[str, float]]
     exact: bool
     gap: float
     nodes: int
+    completed: int = 0
 
 
 class Path(NamedTuple):
@@ -93,9 +96,11 @@ def top_items(
 ) -> Found:
     """The k items of the trie that most probably continue the context, `exclude` (seen, unavailable) left out.
 
-    node_budget: paths extended at most; stop: asked between batches of them. A search that stops for either says so
-    (`Found.exact`, `Found.gap`). likely: items to score whole in the first batch, such as those that the question
-    names: a good bound from the start leaves little to extend. What is found is the same.
+    node_budget: paths extended at most; where fewer than k items are finished by then, the best open paths are followed
+    greedily until there are k, so that a list is never short. stop: asked between batches of paths; nothing is extended
+    once it is true. A search that ends for either says so (`Found.exact`, `Found.gap`). likely: items to score whole in
+    the first batch, such as those that the question names: a good bound from the start leaves little to extend. What an
+    exact search finds is the same.
     """
     likely = [item for item in likely if item in trie][
         : None if node_budget is None else max(node_budget - 1, 0)
@@ -108,14 +113,35 @@ def top_items(
         paths := search.next_paths(WIDTH if node_budget is None else min(WIDTH, node_budget - nodes))
     ):
         nodes += len(paths)
-        asked = [_asked(search, path) for path in paths]
-        questions = [Question(ids, tokens, "vocabulary") for steps in asked for ids, _, tokens in steps]
-        scores = iter(engine.score([Request(context, questions)])[0])
-        for path, steps in zip(paths, asked, strict=True):
-            _extend(search, path, [(step, next(scores)) for step in steps])
+        for ends in _extended(engine, context, search, paths):
+            for end in ends:
+                search.reach(end)
+    within = len(search.finished)
+    nodes += _complete(engine, context, search, stop)
     items = [(item, logprob) for logprob, _, item in sorted(search.finished, reverse=True)]
     exact = search.best_open() <= search.bound()
-    return Found(items, exact, 0.0 if exact else search.best_open() - search.bound(), nodes)
+    gap = 0.0 if exact else search.best_open() - search.bound()
+    return Found(items, exact, gap, nodes, len(items) - within)
+
+
+def _complete(engine: Engine, context: Sequence[int], search: Search, stop: Callable[[], bool]) -> int:
+    """Follow the best open paths greedily, each to an item, until k items are finished; how many paths it extended."""
+    nodes = 0
+    while search.open and len(search.finished) < search.k and not stop():
+        paths = search.next_paths(min(WIDTH, search.k - len(search.finished)))
+        while paths and not stop():
+            nodes += len(paths)
+            followed = []
+            for ends in _extended(engine, context, search, paths):
+                best = max(ends, key=lambda end: end.logprob)
+                followed += [] if best.node.items else [best]
+                for end in ends:
+                    if end is not best or best.node.items:
+                        search.reach(end)
+            paths = followed
+        for path in paths:
+            search.reach(path)
+    return nodes
 
 
 Step = tuple[
@@ -137,16 +163,30 @@ def _asked(search: Search, path: Path) -> list[Step]:
     return steps
 
 
-def _extend(search: Search, path: Path, scored: list[tuple[Step, np.ndarray]]) -> None:
+def _extended(
+    engine: Engine, context: Sequence[int], search: Search, paths: Sequence[Path]
+) -> list[list[Path]]:
+    """For each path where it leads: the ends of the steps that `_asked` takes from it, one at least."""
+    asked = [_asked(search, path) for path in paths]
+    questions = [Question(ids, tokens, "vocabulary") for steps in asked for ids, _, tokens in steps]
+    scores = iter(engine.score([Request(context, questions)])[0])
+    return [
+        _ends(path, [(step, next(scores)) for step in steps])
+        for path, steps in zip(paths, asked, strict=True)
+    ]
+
+
+def _ends(path: Path, scored: list[tuple[Step, np.ndarray]]) -> list[Path]:
     gone_through = {ids for (ids, _, _), _ in scored}
-    reached = {path.ids: path.logprob}
+    reached, ends = {path.ids: path.logprob}, list[Path]()
     for (ids, node, tokens), logprobs in scored:
         for token, logprob in zip(tokens, logprobs, strict=True):
             end = Path((*ids, token), node.children[token], reached[ids] + float(logprob))
             if end.ids in gone_through:
                 reached[end.ids] = end.logprob
             else:
-                search.reach(end)
+                ends.append(end)
+    return ends
 
 
 def _excluded(trie: Trie, exclude: Collection[str]) -> Counter[int]:

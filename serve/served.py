@@ -23,7 +23,7 @@ from prompts.adapter import AdapterCard, histories_of, layout_of, prompts_hash
 from prompts.history import Histories
 from prompts.layout import Known, Layout
 from prompts.tokens import Tokenizer
-from prompts.trie import Trie
+from prompts.trie import NODES, Trie
 from serve.engine import Engine
 from serve.nearest import ItemVectors, embedded
 from serve.predictor import Predictor, Row
@@ -140,22 +140,23 @@ class Served:
             self._last[task] = dict(zip(users, rows.tolist(), strict=True))
         return self._last[task]
 
-    def recommend(self, user_id: str, k: int, nodes: int | None = None) -> Found:
-        """The k items most likely to be next, of all that she has not touched: exact, or within so many nodes."""
-        return self.next_items(user_id, k, self.touched(user_id, self.item_task()), node_budget=nodes)
+    def recommend(self, user_id: str, k: int, nodes: int = NODES) -> Found:
+        """The k items most likely to be next, of all that the user has not touched. nodes: paths of the catalog's trie
+        that the search extends at most; 0: as many as it takes to be exact."""
+        return self.next_items(user_id, k, self.touched(user_id, self.item_task()), nodes)
 
     def next_items(
         self,
         user_id: str,
         k: int,
         exclude: Collection[str],
-        node_budget: int | None = None,
+        nodes: int = NODES,
         stop: Callable[[], bool] = lambda: False,
     ) -> Found:
-        """The k items most likely to be next, of all but `exclude`; see serve.search.top_items."""
+        """The k items most likely to be next, of all but `exclude`; nodes: as in `recommend`."""
         likely = self.followers(user_id)
         asked = self._next_question(user_id, likely)
-        return top_items(self.engine, asked, self.catalog.trie, k, exclude, node_budget, stop, likely)
+        return top_items(self.engine, asked, self.catalog.trie, k, exclude, nodes or None, stop, likely)
 
     def embed_users(self, user_ids: Sequence[str]) -> np.ndarray:
         """(n, width) float32, of length 1: each user's context and the question what comes next, as of the log's end.

@@ -1,6 +1,7 @@
 """What a person damages, misspells or asks in vain: an error with its place and cure, exit code 2, nothing written."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -195,7 +196,7 @@ def test_a_damaged_run_is_not_continued_and_can_be_started_anew(
     ("command", "message"),
     [
         (["recommend", "--user", "1", "-k", "0"], "-k is 0"),
-        (["recommend", "--user", "1", "--nodes", "0"], "--nodes is 0"),
+        (["recommend", "--user", "1", "--nodes", "-1"], "--nodes is -1"),
         (["recommend", "--user", "1", "--adapter", "runs/shop"], "Not an adapter"),
         (["predict", "--user", "1", "--items", ",", "--adapter", ADAPTER], "No items"),
         (["predict", "--user", "1", "--items", "1", "--adapter", ADAPTER, "--data", "data/nowhere"], "No prepared"),
@@ -253,10 +254,13 @@ def test_an_item_that_nobody_knows_is_asked_about_as_a_new_one(place: Path, caps
 
 
 def test_a_search_may_stop_early_and_says_so(place: Path, capsys: Capture) -> None:
-    assert main(["recommend", "--user", "1", "--adapter", ADAPTER, "--nodes", "1"]) == 0
-    assert "nothing found yet" in capsys.readouterr().out
-    assert main(["recommend", "--user", "1", "--adapter", ADAPTER, "--nodes", "6", "-k", "3"]) == 0
-    assert "not exact" in capsys.readouterr().out
+    assert main(["recommend", "--user", "1", "--adapter", ADAPTER, "--nodes", "1", "-k", "3"]) == 0
+    bounded = capsys.readouterr().out
+    assert re.search(r"not exact: an item up to [0-9.]+ nats better .* completed greedily", bounded)
+    assert main(["recommend", "--user", "1", "--adapter", ADAPTER, "--nodes", "0", "-k", "3"]) == 0
+    exact = capsys.readouterr().out
+    assert "\nexact over" in exact
+    assert bounded.count("\n") == exact.count("\n")  # as many items
 
 
 def test_json_is_all_that_is_printed(place: Path, capsys: Capture) -> None:

@@ -100,6 +100,18 @@ def test_a_task_of_which_nothing_is_stated_is_left_out_and_named(
     assert recommended(here, weights={"joy": 1}, retrieve="followers").left_out == []
 
 
+def test_a_search_within_few_paths_says_what_it_may_have_missed_and_is_no_shorter(
+    here: Served, clock: SimpleNamespace
+) -> None:
+    bounded = recommended(here, nodes=1, k=15, candidates=15)
+    exact = recommended(here, nodes=0, k=15, candidates=15)
+    assert (bounded.exact, bounded.fallback) == (False, "")
+    assert bounded.gap is not None
+    assert bounded.gap > 0
+    assert (exact.exact, exact.gap) == (True, 0.0)
+    assert len(bounded.items) == len(exact.items) == 15
+
+
 # ---- followers ----------------------------------------------------------------------------------------------
 
 

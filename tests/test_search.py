@@ -50,22 +50,44 @@ def test_the_search_is_exact(
 
 
 @given(catalogs, st.integers(0, 100), st.integers(1, 8), st.integers(0, 30), st.integers(0, 12))
-def test_a_budget_is_kept_and_the_gap_is_a_bound(
+def test_a_budget_is_kept_the_list_is_full_and_the_gap_is_a_bound(
     catalog: dict[str, tuple[int, ...]], seed: int, k: int, budget: int, hints: int
 ) -> None:
     engine, trie = RandomEngine(seed, 2.0), Trie(catalog)
     found = top_items(engine, CONTEXT, trie, k, node_budget=budget, likely=sorted(catalog)[:hints])
-    assert found.nodes <= budget
-    wanted = every_item(engine, CONTEXT, trie, set())[:k] if catalog else []
+    deepest = max(map(len, catalog.values()), default=0)
+    assert found.nodes <= budget + found.completed * deepest
+    assert len(found.items) == min(k, len(catalog))
+    wanted = every_item(engine, CONTEXT, trie, set()) if catalog else []
+    for item, logprob in found.items:
+        assert logprob == pytest.approx(dict(wanted)[item])
     if found.exact:
-        same(found.items, wanted, 1e-9)
+        same(found.items, wanted[:k], 1e-9)
         return
-    assert found.gap > 0
-    missed = [logprob for item, logprob in wanted if item not in dict(found.items)]
-    if len(found.items) == k:
-        assert all(logprob <= found.items[-1][1] + found.gap + 1e-9 for logprob in missed)
-    else:
-        assert found.gap == np.inf
+    assert 0 < found.gap < np.inf
+    missed = [logprob for item, logprob in wanted[:k] if item not in dict(found.items)]
+    assert all(logprob <= found.items[-1][1] + found.gap + 1e-9 for logprob in missed)
+
+
+def test_an_unsure_model_completes_its_list_greedily_and_what_the_question_names_comes_first() -> None:
+    catalog = {str(n): (*(int(d) + 1 for d in np.base_repr(n, 5).zfill(4)), END) for n in range(625)}
+    engine = RandomEngine(seed=1, sharp=0.01)
+    found = top_items(engine, CONTEXT, Trie(catalog), 10, node_budget=20, likely=["3", "600"])
+    assert len(found.items) == 10
+    assert {"3", "600"} < {item for item, _ in found.items}
+    assert found.completed == 8
+    assert not found.exact
+
+
+def test_what_stops_a_search_stops_its_completion() -> None:
+    catalog = {str(n): (*(int(d) + 1 for d in np.base_repr(n, 5).zfill(4)), END) for n in range(625)}
+    engine, left = RandomEngine(seed=1, sharp=0.01), [False, False, True]
+    found = top_items(
+        engine, CONTEXT, Trie(catalog), 10, node_budget=1, stop=lambda: left.pop(0) if left else True
+    )
+    assert not found.items
+    assert found.gap == np.inf
+    assert len(engine.calls) <= 2
 
 
 def test_a_sure_model_looks_at_few_paths() -> None:

@@ -6,6 +6,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from genrec.item_names import ReadAs
 
+from prompts.trie import NODES
+
 
 class Body(BaseModel):
     """A field that no route knows is refused by name, never ignored."""
@@ -135,8 +137,14 @@ class RecommendBody(About):
     k: int = Field(10, ge=1)
     retrieve: Literal["search", "embedding", "followers"] = Field(
         "search",
-        description="candidates by exact next-item search over the catalog, by the inner product of her embedding with "
+        description="candidates by next-item search over the catalog, by the inner product of her embedding with "
         "every item's, or those that followed on what she touched, which are never of these",
+    )
+    nodes: int = Field(
+        NODES,
+        ge=0,
+        description="paths of the catalog's trie that a search extends at most, which bounds its time; `exact` and "
+        "`gap` say what it may have missed. 0: as many as it takes to be exact",
     )
     candidates: int = Field(50, ge=1, description="retrieved before they are scored")
     weights: dict[str, Weight] | None = Field(

@@ -161,10 +161,16 @@ def _retrieved(
     n = max(body.candidates, body.k)
     if body.retrieve == "followers":
         return _followed(who, n, gone), ""
-    find = _searched if body.retrieve == "search" else _nearest
-    found = find(who, n, gone, lambda: deadline.spent() > FOR_RETRIEVAL)
+
+    def late() -> bool:
+        return deadline.spent() > FOR_RETRIEVAL
+
+    if body.retrieve == "search":
+        found = who.served.next_items(who.user_id, n, gone, body.nodes, late)
+    else:
+        found = _nearest(who, n, gone, late)
     if found.exact or found.items:
-        return found, "" if found.exact else "search stopped"
+        return found, "" if found.exact or not late() else "search stopped"
     return _followed(who, n, gone), "followers"
 
 
@@ -204,10 +210,6 @@ def _tasks_of(served: Served, weights: Mapping[str, float]) -> list[str]:
         what = f"There is no task {odd[0]!r} to weigh"
         raise UserError(what, where="weights", cure=f"choose among {', '.join(known)}")
     return list(dict.fromkeys(task for name in weights for task in _parts(name)))
-
-
-def _searched(who: Person, n: int, gone: set[str], stop: Callable[[], bool]) -> Found:
-    return who.served.next_items(who.user_id, n, gone, stop=stop)
 
 
 def _nearest(who: Person, n: int, gone: set[str], stop: Callable[[], bool]) -> Found:
