@@ -1,7 +1,7 @@
 """The mixture: every task's training prompts, gathered by user and window and packed where they share a context."""
 
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -71,21 +71,30 @@ class Mixture:
         self.by_rank = {name: shares_by_rank(data, name, options.regime) for name in items}
 
     def rows(
-        self, split: str, packed: bool = True, users: Sequence[str] | None = None
+        self,
+        split: str,
+        packed: bool = True,
+        users: Sequence[str] | None = None,
+        chosen: Container[int] | None = None,
     ) -> Iterator[dict[str, Any]]:
         """Rows for `datasets`: one a window (packed) or one a prompt. Windows come in a stable order."""
-        for prompts in self.windows(split, users):
+        for prompts in self.windows(split, users, chosen):
             yield from rows_of(prompts, packed)
 
-    def windows(self, split: str, users: Sequence[str] | None = None) -> Iterator[list[Prompt]]:
-        """The prompts of each (user, window), in the order of user ids and time."""
+    def windows(
+        self, split: str, users: Sequence[str] | None = None, chosen: Container[int] | None = None
+    ) -> Iterator[list[Prompt]]:
+        """The prompts of each (user, window), in the order of user ids and time. chosen: the numbers of those to be
+        written, from 0; None for all."""
         examples = self._examples(split, users)
         stats = self.data.stats[self.options.regime].loc[examples.index].to_dict("records")
         records = examples.to_dict("records")
         places = examples.groupby(["user_id", "start"], sort=True).indices
         reread = Reread(examples, self.data.lines) if self.options.reread and split == "train" else None
         bar = tqdm(places.items(), desc=f"prompts ({split})", unit="window", leave=False, disable=None)
-        for (user, start), at in bar:
+        for number, ((user, start), at) in enumerate(bar):
+            if chosen is not None and number not in chosen:
+                continue
             with_stats = self._share("statistics", user, start) >= self.options.stats_dropout
             again = reread.among(user, start, min(records[i]["point"] for i in at)) if reread else []
             yield [

@@ -35,6 +35,7 @@ class Recipe:
     "learned" (uncertainty weighting, Kendall et al. 2018). quantization: "4bit" is QLoRA and needs CUDA.
     users: the share of users who are asked, each with her whole log. shares: per task, the share of its examples that
     is asked; 1 where not named.
+    windows: how many windows of the log are written at most, drawn at random; null: all.
     lessons: rows that teach to read levels (finetune.lessons), as a share of the log's own.
     lean_for: the share of the run over which targets move from the stated statistic towards the answers; 0: answers
     only. lean_to: how much of a target stays the stated statistic after that, against the noise of single answers.
@@ -67,6 +68,7 @@ class Recipe:
     regime: Literal["running", "frozen"] = "running"
     users: float = 1.0
     shares: Mapping[str, float] = field(default_factory=dict)
+    windows: int | None = None
     stats_dropout: float = 0.1
     paraphrase_share: float = 0.1
     save_every: int = 50  # steps
@@ -100,7 +102,7 @@ def _check(recipe: Recipe, where: str) -> None:
     for name in ("history_tokens", "rows_per_step", "learning_rate", "save_every"):
         if not getattr(recipe, name) > 0:
             raise UserError(f"{name} is {getattr(recipe, name)!r}", where=where, cure="give a number above 0")
-    for name in ("steps", "minutes", "epochs", "evaluate_every", "valid_windows"):
+    for name in ("steps", "minutes", "epochs", "windows", "evaluate_every", "valid_windows"):
         if (value := getattr(recipe, name)) is not None and not value > 0:
             raise UserError(f"{name} is {value!r}", where=where, cure="give a number above 0")
     shares = {f"shares.{task}": share for task, share in recipe.shares.items()}

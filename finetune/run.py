@@ -4,6 +4,7 @@ import filecmp
 import hashlib
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -175,22 +176,26 @@ def build_rows(mixture: Mixture, recipe: Recipe, out: Path) -> Rows:
 
     data = mixture.data.fingerprint(recipe.regime)
 
-    def build(split: str, keep: int | None, lessons: float = 0.0) -> datasets.Dataset:
+    def build(split: str, chosen: Sequence[int], lessons: float = 0.0) -> datasets.Dataset:
         def generate() -> Any:
-            every = max(len(starts) // keep, 1) if keep else 1
-            for number, row in enumerate(mixture.rows(split, recipe.packed)):
-                if number % every == 0:
-                    yield row
+            yield from mixture.rows(split, recipe.packed, chosen=frozenset(chosen))
             if lessons:
-                for prompts in Lessons(mixture).windows(round(lessons * len(starts))):
+                for prompts in Lessons(mixture).windows(round(lessons * len(chosen))):
                     yield from rows_of(prompts, recipe.packed)
 
-        starts = mixture.windows_of(split)
-        if not len(starts):
+        if not len(chosen):
             raise UserError(
                 f"No {split} examples", where=mixture.data.name, cure="the log may be too short to split"
             )
-        how = (split, keep, lessons, recipe.packed, recipe.history_tokens, recipe.base, mixture.options)
+        how = (
+            split,
+            tuple(chosen),
+            lessons,
+            recipe.packed,
+            recipe.history_tokens,
+            recipe.base,
+            mixture.options,
+        )
         key = repr((*how, data, prompts_hash(mixture.layout)))
         mark = hashlib.sha256(key.encode()).hexdigest()[:16]
         try:
@@ -199,7 +204,12 @@ def build_rows(mixture: Mixture, recipe: Recipe, out: Path) -> Rows:
             raise error.__cause__ or error from None
 
     datasets.disable_progress_bars()
-    return Rows(build("train", None, recipe.lessons), build("valid", recipe.valid_windows))
+    train, valid = (len(mixture.windows_of(split)) for split in ("train", "valid"))
+    some = range(train)
+    if recipe.windows is not None and recipe.windows < train:
+        some = np.random.default_rng(recipe.seed).choice(train, recipe.windows, replace=False).tolist()
+    spread = range(0, valid, max(valid // recipe.valid_windows, 1))
+    return Rows(build("train", sorted(some), recipe.lessons), build("valid", spread))
 
 
 def build_trainer(

@@ -76,6 +76,25 @@ def test_packed_loss_and_gradients_are_those_of_the_unpacked_prompts(
         torch.testing.assert_close(ours, plain, rtol=1e-3, atol=1e-6)
 
 
+def test_a_run_on_some_windows_has_those_of_the_log_and_its_share_of_lessons(
+    shop: Prepared, base: Path, tmp_path: Path
+) -> None:
+    def ids(recipe: Recipe) -> tuple[list[tuple[int, ...]], int]:
+        rows = trainer_of(shop, recipe, tmp_path)[2]
+        return [tuple(row) for row in rows.train["input_ids"]], len(rows.valid)
+
+    recipe = replace(SMALL, base=str(base))
+    every, valid = ids(recipe)
+    some, same = ids(replace(recipe, windows=10))
+    assert len(some) == 10
+    assert set(some) < set(every)
+    assert len(every) > 50
+    assert same == valid >= SMALL.valid_windows
+    assert len(ids(replace(recipe, windows=10, lessons=0.5))[0]) == 15
+    assert ids(replace(recipe, windows=100_000))[0] == every
+    assert ids(replace(recipe, windows=10, seed=1))[0] != some
+
+
 def test_a_loss_does_not_depend_on_the_size_of_the_weights(
     shop: Prepared, base: Path, tmp_path: Path
 ) -> None:
