@@ -97,6 +97,19 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         help="the k of HR@k, NDCG@k, MRR@k and coverage@k; models are compared at the first (10)",
     )
     parser.add_argument(
+        "--valid-rows",
+        type=_count,
+        help="sample this many validation examples a task for the calibration and the thresholds (as --rows)",
+    )
+    parser.add_argument(
+        "--nodes",
+        type=_count_or_all,
+        default=0,
+        metavar="N",
+        help="extend at most N paths of the catalog's trie for each list of next items, as `genrec recommend` does; "
+        "0: as many as it takes to be exact (%(default)s)",
+    )
+    parser.add_argument(
         "--protocol", choices=tuple(PROTOCOLS), help="refuse data that is split otherwise (see above)"
     )
     parser.add_argument(
@@ -149,6 +162,8 @@ def _run(args: argparse.Namespace) -> int:
         users=args.users,
         list_rows=args.list_rows or None,
         ks=args.k,
+        valid_rows=args.valid_rows,
+        nodes=args.nodes,
         regime=args.regime or "",
         protocol=args.protocol or "",
         predictions=tuple(Path(file) for file in args.predictions),

@@ -69,7 +69,7 @@ class Comparison:
             split=options.split,
             regime=options.regime,
             rows=options.list_rows if lists else options.rows,
-            valid_rows=options.rows,
+            valid_rows=options.valid_rows or options.rows,
             users=options.users,
             ks=options.ks,
             seed=options.seed,

@@ -20,6 +20,10 @@ class Options:
     list_rows: int | None = 500
     # The k of HR@k, NDCG@k and their like; models are compared at the first.
     ks: tuple[int, ...] = (10,)
+    # Validation examples sampled per task for calibration and thresholds where test is measured; None: as `rows`.
+    valid_rows: int | None = None
+    # Paths of the catalog's trie that a search for next items extends at most; 0 for as many as it takes to be exact.
+    nodes: int = 0
     # "running" or "frozen" statistics; "" for those that the adapter was trained on, running without an adapter.
     regime: str = ""
     # The protocol that the data must be split by; "" for any.

@@ -24,7 +24,7 @@ class Genrec:
     """name: in tables. fingerprint: changes with the weights, the prompts and the history window.
 
     with_stats False: neither questions nor history say statistics. query: a template of free words to ask in, instead
-    of the tasks' own wording.
+    of the tasks' own wording. nodes: paths that a search for next items extends at most; 0: until it is exact.
     """
 
     def __init__(
@@ -36,10 +36,12 @@ class Genrec:
         fingerprint: str,
         with_stats: bool = True,
         query: str | None = None,
+        nodes: int = 0,
     ) -> None:
         self.name, self.layout, self.histories, self.engine = name, layout, histories, engine
-        self.with_stats, self.query = with_stats, query
-        self.fingerprint = f"{fingerprint} {engine.name} {with_stats} {query}"
+        self.with_stats, self.query, self.nodes = with_stats, query, nodes
+        bound = f" {nodes}" if nodes else ""
+        self.fingerprint = f"{fingerprint} {engine.name} {with_stats} {query}{bound}"
         self.regime = "running"
         self._predictor = Predictor(layout, histories, engine)
         self._trie: Trie | None = None
@@ -79,7 +81,7 @@ class Genrec:
             seen = set(past.items(example.user_id, example.point))
             asked = (*context.tolist(), *question.ids)
             likely = named(known.get("candidates", "")) if self.with_stats else []
-            found = top_items(self.engine, asked, self._trie, k, seen, likely=likely)
+            found = top_items(self.engine, asked, self._trie, k, seen, self.nodes or None, likely=likely)
             lists.append([item for item, _ in found.items])
         self._questions += len(lists)
         return lists

@@ -39,8 +39,8 @@ def write_measurement(measured: dict[str, Any], path: Path, command: str) -> dic
 
 
 def trained(card: AdapterCard) -> dict[str, Any]:
-    """What an adapter's figures rest on: recipe, steps and tokens, without the log of every step."""
-    return {k: v for k, v in card.training.items() if k not in ("log", "machine", "versions")}
+    """What an adapter's figures rest on: recipe, steps and tokens, without what is said of every step."""
+    return {k: v for k, v in card.training.items() if k not in ("log", "shares", "machine", "versions")}
 
 
 def in_file_names(model: str) -> str:

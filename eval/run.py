@@ -47,17 +47,18 @@ def evaluate(adapter: Path, data: Prepared, options: Options, out: Path) -> list
         )
     own = options.regime == served.card.regime and _its_own(served.card, data)
     mark = served.card.fingerprint(adapter)
-    contestants: list[Recommender] = [Genrec(OURS, served.layout, served.histories, served.engine, mark)]
+    ours = (served.layout, served.histories, served.engine, mark)
+    contestants: list[Recommender] = [Genrec(OURS, *ours, nodes=options.nodes)]
     if options.without_stats:
-        contestants.append(
-            Genrec(WITHOUT, served.layout, served.histories, served.engine, mark, with_stats=False)
-        )
+        contestants.append(Genrec(WITHOUT, *ours, with_stats=False, nodes=options.nodes))
     if options.untrained:
         with Progress("loading the untrained model"):
-            contestants.append(untrained(served.card, data, options.regime, options.engine))
+            contestants.append(untrained(served.card, data, options))
     comparison = Comparison(
         data, options, out, tasks, ours=[OURS], learning=learning(served.card),
-        describe=lambda result: _about_training(result, served.card, weights_hash(adapter)),
+        describe=lambda result: _about_training(
+            _about_search(result, options.nodes), served.card, weights_hash(adapter)
+        ),
         commands=commands(adapter, data, own),
     )  # fmt: skip
     calibration: dict[str, Any] = {}
@@ -104,13 +105,14 @@ def _its_own(card: AdapterCard, data: Prepared) -> bool:
     return bool((card.data["name"], card.data["train_end"]) == (data.name, data.train_end))
 
 
-def untrained(card: AdapterCard, data: Prepared, regime: str, engine: str) -> Genrec:
+def untrained(card: AdapterCard, data: Prepared, options: Options) -> Genrec:
     """The base model with the same prompts."""
     name = card.base["name"]
     layout = layout_of(data, load_tokenizer(name), card.pack, card.task_objects())
-    histories = histories_of(data, layout, card.history["tokens"], regime)
+    histories = histories_of(data, layout, card.history["tokens"], options.regime)
     mark = f"{name} {fingerprint(name)} {card.data['prompts']} {card.history} {card.dtype}"
-    return Genrec(UNTRAINED, layout, histories, open_engine(engine, name, card.dtype), mark)
+    engine = open_engine(options.engine, name, card.dtype)
+    return Genrec(UNTRAINED, layout, histories, engine, mark, nodes=options.nodes)
 
 
 def ask_gap(served: Served, data: Prepared, options: Options, store: Store, mark: str) -> dict[str, Any]:
@@ -158,6 +160,14 @@ def _into_card(adapter: Path, calibration: dict[str, Any], asked: dict[str, Any]
     card = AdapterCard.load(adapter)
     metrics = {**card.metrics, "ask": {**card.metrics.get("ask", {}), **asked}}
     replace(card, calibration={**card.calibration, **calibration}, metrics=metrics).save(adapter)
+
+
+def _about_search(result: dict[str, Any], nodes: int) -> dict[str, Any]:
+    """A result with the bound of our searches, where there were any and they were bounded."""
+    lists = any(name.startswith("hit_rate@") for name in result["metrics"])
+    if not (nodes and lists and result["model"] in (OURS, WITHOUT, UNTRAINED)):
+        return result
+    return {**result, "search_nodes": nodes}
 
 
 def _about_training(result: dict[str, Any], card: AdapterCard, weights: str) -> dict[str, Any]:

@@ -6,11 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from our_model import ours
+from random_engine import RandomEngine
 from small_shop import shop
 from test_report import result
 
 from eval.baselines.means import Means
+from eval.comparison import Comparison
 from eval.harness import Ask, evaluate
+from eval.options import Options
+from eval.ours import Genrec
 from eval.report.page import page
 from eval.store import Store
 from genrec.chain import CTCVR
@@ -91,3 +95,22 @@ def test_the_memory_says_what_a_fresh_pass_says() -> None:
     rows = shop().rows("convert", "test")
     evaluate(model, shop(), Ask("click", repeats=2))
     np.testing.assert_array_equal(once.predict(shop(), rows), model.predict(shop(), rows))
+
+
+def test_lists_within_a_bound_are_full_cheaper_and_kept_apart() -> None:
+    exact = ours(shop())
+    bounded = Genrec(
+        "genrec", exact.layout, exact.histories, RandomEngine(vocabulary=60_000), "of no weights", nodes=1
+    )
+    rows = shop().rows("next", "test")[:3]
+    lists, every = bounded.rank(shop(), rows, 8), exact.rank(shop(), rows, 8)
+    assert [len(items or ()) for items in lists] == [len(items or ()) for items in every] == [8] * 3
+    assert lists != every
+    assert bounded.fingerprint != exact.fingerprint
+
+
+def test_fewer_examples_may_calibrate_than_are_judged(tmp_path: Path) -> None:
+    both = Comparison(shop(), Options(split="test", rows=40, valid_rows=5), tmp_path, ["click"])
+    assert (both.ask("click").rows, both.ask("click").valid_rows) == (40, 5)
+    alike = Comparison(shop(), Options(split="test", rows=40), tmp_path, ["click"])
+    assert alike.ask("click").valid_rows == 40
