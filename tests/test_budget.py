@@ -202,6 +202,6 @@ def test_seconds_are_counted_on_by_a_resume(tmp_path: Path, clock: Clock) -> Non
 @pytest.mark.parametrize("text", ["", "[3]", '{"shares": [0]}', '{"steps": 2, "shares": ["0"]}'])
 def test_a_record_that_is_none_is_refused(tmp_path: Path, text: str, shop: Prepared, base: Path) -> None:
     (tmp_path / "steps.json").write_text(text)
-    with pytest.raises(UserError, match=r"steps.json is damaged.*name a run's folder"):
+    with pytest.raises(UserError, match=r"(?s)steps.json is damaged.*name a run's folder"):
         train_run(shop, of_minutes(base), tmp_path / "run", replay=tmp_path / "steps.json")
     assert not (tmp_path / "run").exists()
