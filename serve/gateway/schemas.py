@@ -5,7 +5,6 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from genrec.item_names import ReadAs
-
 from prompts.trie import NODES
 
 
