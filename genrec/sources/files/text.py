@@ -119,4 +119,8 @@ def floats(array: pa.Array) -> np.ndarray:
         or isinstance(kind, pa.BaseExtensionType)
     ):
         return np.full(len(array), np.nan)
+    try:  # Arrow reads text to the last digit; pandas does not, but goes on after what is no number
+        return np.asarray(array.cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        pass
     return np.asarray(pd.to_numeric(array.to_pandas(), errors="coerce"), dtype=np.float64)
