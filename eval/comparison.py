@@ -58,7 +58,8 @@ class Comparison:
         """Those of a task, the plainest first, not fitted yet."""
         if not self.options.baselines:
             return []
-        return [make() for make in lineup(self.data, task, self.options.seed, self.options.quick)]
+        with Progress("loading the baselines"):
+            return [make() for make in lineup(self.data, task, self.options.seed, self.options.quick)]
 
     def ask(self, task: str) -> Ask:
         """What is asked of every model in a task."""

@@ -98,6 +98,14 @@ def test_of_too_few_users_nothing_is_claimed() -> None:
     assert "the valid split itself has no more users" in whole
 
 
+def test_more_lists_are_asked_for_where_theirs_are_too_few() -> None:
+    lists = {"hit_rate@10": {"value": 0.1, "low": 0.0, "high": 0.2}}
+    few = result("popularity", 0.1, task="next", metrics=lists, n_users=33, sampled_by="rows")
+    assert said([few]).endswith("`genrec eval --adapter a --list-rows 500` to judge by more users.")
+    both = said([few, result("LightGBM", 0.7, n_users=7)])
+    assert both.endswith("--users 100 --rows 1000 --list-rows 500` to judge by more users.")
+
+
 def test_training_that_is_not_seen_to_help_is_said() -> None:
     results = against(0.02, 0.05, 0.03)
     assert "untrained model" not in said(results)

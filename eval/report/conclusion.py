@@ -187,9 +187,12 @@ def _more_users(groups: Sequence[Group], commands: Commands) -> str:
     few = [group for group in groups if group.few_users]
     if not few:
         return ""
-    if any(r.get("sampled") for group in few for r in group.results):
-        split = "" if groups[0].split == "valid" else f" --split {groups[0].split}"
-        return f"Next: `{commands.evaluate}{split} --users 100 --rows 1000` to judge by more users."
+    sampled = {group.kind for group in few if any(r.get("sampled") for r in group.results)}
+    if sampled:
+        options = "" if groups[0].split == "valid" else f" --split {groups[0].split}"
+        options += " --users 100 --rows 1000" if sampled - {"item"} else ""
+        options += " --list-rows 500" if "item" in sampled else ""
+        return f"Next: `{commands.evaluate}{options}` to judge by more users."
     return (
         "Next: a longer log, or more of it for this split (`genrec data prepare --help`): "
         f"the {groups[0].split} split itself has no more users."
