@@ -41,14 +41,14 @@ Protocols (--protocol) are splits; the data is prepared so, and the adapter trai
 
 def _count(text: str) -> int:
     """A number of examples or users."""
-    if (number := int(text)) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is too few: 1 or more")
-    return number
+    if not text.strip().isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+    return int(text)
 
 
 def _count_or_all(text: str) -> int:
     """A number of examples, 0 for all."""
-    return int(text) and _count(text)
+    return 0 if text.strip() == "0" else _count(text)
 
 
 def _ks(text: str) -> tuple[int, ...]:

@@ -127,3 +127,14 @@ def test_two_data_sets_and_an_adapter_without_a_part_are_refused(capsys: pytest.
     assert main(["eval", "--baselines-only", "--adapter", "runs/a/adapter"]) == 2
     assert "No adapter takes part" in capsys.readouterr().err
     assert main(["eval", "--baselines-only", "--no-baselines"]) == 2
+
+
+@pytest.mark.parametrize("option", ["--rows", "--users", "--k", "--list-rows"])
+@pytest.mark.parametrize("value", ["-1", "ten", "1.5", ""])
+def test_a_number_that_is_none_is_refused_by_name(
+    option: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["eval", f"{option}={value}"]) == 2
+    said = capsys.readouterr().err
+    assert option in said
+    assert f"{value!r} is not a whole number of 1 or more" in said
