@@ -10,7 +10,7 @@ from genrec import splits
 from genrec.doubts import judge
 from genrec.errors import UserError
 from genrec.findings import Findings
-from genrec.labelled import LabelledLog, label
+from genrec.labelled import LabelledLog
 from genrec.reading import Loaded
 from genrec.sources.files import read
 from genrec.sources.files.mapping_file import find_mapping
@@ -80,8 +80,7 @@ def check(
     labelled = None
     if not findings.refused:
         try:
-            labelled = label(loaded, tasks, findings)
-            judge(labelled, findings)
+            labelled = judge(loaded, tasks, findings)
         except UserError as error:
             findings.refuse(error.what, f"{told_by.where}, {error.where}", error.cure)
     return Report(loaded, findings, labelled)

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from genrec.attribution import attributed, uncredited
 from genrec.days import day_end, next_midnight
 from genrec.durations import DAY, microseconds
 from genrec.errors import UserError
@@ -46,16 +47,16 @@ def impressions(frame: pd.DataFrame, tasks: Mapping[str, Task]) -> pd.DataFrame:
     first = shown.groupby(["user_id", "request_id"], sort=False).ts.transform("min")
     shown["asked"] = np.where(shown.request_id == "", shown.ts, first)
     shown["position_in_log"] = np.arange(len(shown))
-    click_rule = _followed(tasks, "click")
+    click_rule = followed(tasks, "click")
     within = microseconds(click_rule["within"], "task click, label.within")
-    clicks = _attributed(frame, click_rule["event"], shown, "ts", within)
+    clicks = attributed(frame, click_rule["event"], shown, "ts", within)
     shown["click_ts"] = clicks
     shown["click"] = (clicks >= 0).astype(int)
     shown["click_known_at"] = shown.ts + within
-    rule = _followed(tasks, "convert")
+    rule = followed(tasks, "convert")
     window = microseconds(rule["within"], "task convert, label.within")
     clicked = shown[shown.click == 1]
-    converts = _attributed(frame, rule["event"], clicked, "click_ts", window)
+    converts = attributed(frame, rule["event"], clicked, "click_ts", window)
     shown["convert_ts"] = -1
     shown.loc[clicked.index, "convert_ts"] = converts
     shown["convert"] = (shown.convert_ts >= 0).astype(int)
@@ -63,8 +64,8 @@ def impressions(frame: pd.DataFrame, tasks: Mapping[str, Task]) -> pd.DataFrame:
     return shown
 
 
-def _followed(tasks: Mapping[str, Task], name: str) -> Mapping[str, Any]:
-    """The label of that task; where it is none of an event within a window, that event at the same moment."""
+def followed(tasks: Mapping[str, Task], name: str) -> Mapping[str, Any]:
+    """The label rule of that task; where it is none of an event within a window, that event at the same moment."""
     label = tasks[name].label if name in tasks else {}
     return label if {"event", "within"} <= set(label) else {"event": name, "within": "0s"}
 
@@ -74,59 +75,26 @@ def known_together(shown: pd.DataFrame) -> pd.Series:
     return shown.convert_known_at <= shown.click_known_at
 
 
-def uncredited(frame: pd.DataFrame, tasks: Mapping[str, Task]) -> dict[str, int]:
-    """By event name, how many clicks and conversions have nothing within their window to be credited to."""
-    shown = impressions(frame, tasks)
+def uncredited_events(
+    frame: pd.DataFrame, shown: pd.DataFrame, tasks: Mapping[str, Task]
+) -> dict[str, pd.DataFrame]:
+    """By task, click and convert, the rows of frame that are an event of its label and have nothing within their window
+    to be credited to."""
     lost = {}
     for name, targets, at in (("click", shown, "ts"), ("convert", shown[shown.click == 1], "click_ts")):
-        if name in tasks:
-            rule = _followed(tasks, name)
-            within = microseconds(rule["within"], f"task {name}, label.within")
-            happened = int((frame.event == rule["event"]).sum())
-            lost[str(rule["event"])] = happened - len(_credited(frame, rule["event"], targets, at, within))
+        rule = followed(tasks, name)
+        within = microseconds(rule["within"], f"task {name}, label.within")
+        lost[name] = uncredited(frame, rule["event"], targets, at, within)
     return lost
 
 
-def unlisted(frame: pd.DataFrame, tasks: Mapping[str, Task]) -> dict[str, int]:
+def unlisted(shown: pd.DataFrame, tasks: Mapping[str, Task]) -> dict[str, int]:
     """By task whose answer is the impression's own value, how many impressions have one that it does not list."""
-    found = {}
-    for task in tasks.values():
-        if task.label["rule"] == "value":
-            values = impressions(frame, tasks).value
-            found[task.name] = int((~values.isin([float(v) for v in task.label["values"]])).sum())
-    return found
-
-
-def _attributed(frame: pd.DataFrame, event: str, targets: pd.DataFrame, at: str, within: int) -> np.ndarray:
-    """(len(targets),) the time of the first `event` credited to each target row, else -1."""
-    times = np.full(len(targets), -1, dtype=np.int64)
-    credited = _credited(frame, event, targets, at, within)
-    first = credited.groupby(credited.row.astype(int)).event_ts.min()
-    times[first.index.to_numpy()] = first.to_numpy()
-    return times
-
-
-def _credited(frame: pd.DataFrame, event: str, targets: pd.DataFrame, at: str, within: int) -> pd.DataFrame:
-    """event_ts and target row of each credited `event`: it goes to the latest target of the same user and item that is
-    at most `within` before it (last touch wins)."""
-    happened = frame.loc[frame.event == event, ["user_id", "item_id", "ts"]].rename(
-        columns={"ts": "event_ts"}
-    )
-    if happened.empty or targets.empty:
-        return pd.DataFrame({"event_ts": [], "row": []}, dtype=np.int64)
-    left = happened.sort_values("event_ts", kind="stable")
-    right = (
-        targets[["user_id", "item_id", at]].assign(row=np.arange(len(targets))).sort_values(at, kind="stable")
-    )
-    return pd.merge_asof(
-        left,
-        right,
-        left_on="event_ts",
-        right_on=at,
-        by=["user_id", "item_id"],
-        tolerance=within,
-        direction="backward",
-    ).dropna(subset=["row"])
+    return {
+        task.name: int((~shown.value.isin([float(v) for v in task.label["values"]])).sum())
+        for task in tasks.values()
+        if task.label["rule"] == "value"
+    }
 
 
 def examples(
@@ -176,10 +144,10 @@ def _follows(task: Task, frame: pd.DataFrame, shown: pd.DataFrame, tasks: Mappin
     if task.given is not None:
         before = tasks[task.given]
         within = microseconds(before.label["within"], f"task {before.name}, label.within")
-        rows = shown.assign(before=_attributed(frame, before.label["event"], shown, "ts", within))
+        rows = shown.assign(before=attributed(frame, before.label["event"], shown, "ts", within))
         rows, at = rows[rows.before >= 0], "before"
     within = microseconds(task.label["within"], f"task {task.name}, label.within")
-    happened = _attributed(frame, task.label["event"], rows, at, within)
+    happened = attributed(frame, task.label["event"], rows, at, within)
     return pd.DataFrame(
         {
             "task": task.name, "user_id": rows.user_id, "item_id": rows.item_id, "ts": rows.asked,

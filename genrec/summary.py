@@ -1,4 +1,4 @@
-"""What `genrec data prepare` says at its end: what was kept, repaired, dropped, censored, and what can be learned."""
+"""What `genrec data prepare` says at its end: what was kept, repaired, warned of, censored, and what can be learned."""
 
 from collections.abc import Mapping
 
@@ -7,21 +7,15 @@ import pyarrow.compute as pc
 
 from genrec.dataset import Prepared
 from genrec.findings import Findings
-from genrec.labels import event_frame, uncredited, unlisted
 from genrec.neighbours import TRACKED_ITEMS
 from genrec.tasks import SPLITS, Task
 
 COLUMNS = (*SPLITS, "censored")
-EMPTY = {
-    "train": "nothing to learn from",
-    "valid": "nothing to calibrate or choose by",
-    "test": "nothing to measure",
-}
 
 
 def summary(data: Prepared, findings: Findings) -> str:
     """Several lines of plain text."""
-    facts = [*_kept(data), *findings.lines(), *_dropped(data), *_untracked(data)]
+    facts = [*_kept(data), *findings.lines(), *_untracked(data)]
     lines = [*facts, "", *examples_table(data.examples, data.tasks)]
     if data.reading.note:
         lines += ["", data.reading.note]
@@ -37,21 +31,6 @@ def _kept(data: Prepared) -> list[str]:
         f"{data.name}: {events.num_rows:,} events from {first} to {last}, "
         f"{items.num_rows:,} items, {users.num_rows:,} users",
         f"kept      {counts}",
-    ]
-
-
-def _dropped(data: Prepared) -> list[str]:
-    """Events that give no label."""
-    frame = event_frame(data.tables.events)
-    lost = uncredited(frame, data.tasks) if "click" in data.tasks else {}
-    return [
-        f"dropped   {n:,} {event}: nothing of that user and item within the window before"
-        for event, n in lost.items()
-        if n
-    ] + [
-        f"dropped   {n:,} impressions of {task}: a value that label.values does not list"
-        for task, n in unlisted(frame, data.tasks).items()
-        if n
     ]
 
 
@@ -77,11 +56,7 @@ def examples_table(examples: pd.DataFrame, tasks: Mapping[str, Task]) -> list[st
     table = [f"{name:<{first}}" + "".join(f"{cell:>{width}}" for cell in row) for name, row in rows]
     without = [name for name in tasks if name not in cells and tasks[name].label["rule"] != "none"]
     table += [f"no examples: {', '.join(without)}"] * bool(without)
-    return table + [
-        f"warning: no {split} examples of {', '.join(empty)}: {why}"
-        for split, why in EMPTY.items()
-        if (empty := [name for name, row in cells.items() if row[COLUMNS.index(split)] == "0"])
-    ]
+    return table
 
 
 def _parts(examples: pd.DataFrame, name: str) -> list[pd.DataFrame]:

@@ -186,7 +186,20 @@ def load_tasks(
     for task in tasks.values():
         if task.given is not None:
             _check_given(task, tasks)
+        _check_after(task, tasks)
     return tasks
+
+
+def _check_after(task: Task, tasks: Mapping[str, Task]) -> None:
+    """Refuse an `after` that is not what the window is counted from: the impression, or the event of the task that this
+    one continues."""
+    counted_from = tasks[task.given].label.get("event") if task.given is not None else "impression"
+    if task.label.get("after", counted_from) != counted_from:
+        raise UserError(
+            f"label.after is {task.label['after']!r}, but the window is counted from the {counted_from}",
+            where=f"task {task.name!r}, label.after",
+            cure=f"leave it out, or continue the task of that event: `given: {task.label['after']}`",
+        )
 
 
 def _check_given(task: Task, tasks: Mapping[str, Task]) -> None:

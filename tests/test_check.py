@@ -50,19 +50,25 @@ repaired  1 events stand after a later one in the file: sorted by time
 repaired  1 titles equal another item's: made distinct (Tea (2))
 warned    Events of a name that no task reads: wish
           cure:  map them with `values: {{event: {{...}}}}`, or name them in a label
-warned    A click without any impression of that user and item: user v item 2
-          cure:  check that the log's impressions are complete; such rows give no label
+warned    1 of 2 click events have no impression of that user and item within 30m before them: user v item 2
+          cure:  check that the log's impressions are complete and labels.click.within long enough: such \
+events give no label
+warned    No valid examples of click (valid: nothing to calibrate or choose by); 0 of 2 are censored
+          cure:  the log is too short for its splits and windows: take more of it, or leave the task out
+warned    No train and no valid and no test examples of return (train: nothing to learn from; valid: nothing to \
+calibrate or choose by; test: nothing to measure); 3 of 3 are censored
+          cure:  the log is too short for its splits and windows: take more of it, or leave the task out
+warned    No train and no valid examples of next (train: nothing to learn from; valid: nothing to calibrate or choose \
+by); 0 of 2 are censored
+          cure:  the log is too short for its splits and windows: take more of it, or leave the task out
 warned    Items without any event: scored, not refused: 3
 
 examples             train           valid            test        censored
 click         1 (0.0% yes)               0  1 (100.0% yes)               0
 return                   0               0               0   3 (33.3% yes)
 next                     0               0               2               0
-warning: no train examples of return, next: nothing to learn from
-warning: no valid examples of click, return, next: nothing to calibrate or choose by
-warning: no test examples of return: nothing to measure
 
-3 repaired, 3 warnings, 0 refused: ready to prepare"""
+3 repaired, 6 warnings, 0 refused: ready to prepare"""
     )
 
 

@@ -3,7 +3,6 @@
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,7 +11,6 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from small_logs import NEXT, TASKS, prepared, row, table
-from training_fixtures import tiny_shop
 
 from genrec import summary
 from genrec.cli import dispatch
@@ -81,14 +79,6 @@ def catalog(*ids: str) -> Loaded:
 def test_no_source_may_bring_ids_that_cannot_be_joined() -> None:
     with pytest.raises(UserError, match=r"item_id 'b\\x1fc' holds the control character U\+001F"):
         prepare(catalog("a", "b\x1fc"), TASKS)
-
-
-def test_the_summary_warns_of_splits_that_are_empty() -> None:
-    data = tiny_shop()
-    assert "examples of click" not in summary.summary(data, Findings())
-    kept = data.examples[(data.examples.split != "valid") | (data.examples.task == "next")]
-    told = summary.summary(replace(data, examples=kept), Findings())
-    assert "warning: no valid examples of click, convert, return: nothing to calibrate" in told
 
 
 def test_the_summary_says_when_a_catalog_is_larger_than_what_is_tracked(

@@ -133,7 +133,8 @@ def test_the_mapping_of_the_page_reads_the_shop_beside_it() -> None:
 
     report = check(DOCS / "examples/shop", [TASKS])
     assert report.exit_code == 0, str(report)
-    assert not report.findings.warned
+    # A log of 105 events has few examples in its last splits.
+    assert all("examples of" in warning.what for warning in report.findings.warned), str(report)
     assert not report.findings.repaired
     assert report.loaded is not None
     tables, reading, _ = report.loaded
@@ -148,7 +149,7 @@ def test_the_three_logs_of_the_page_are_read_as_one() -> None:
 
     report = check(DOCS / "examples/three-logs", [TASKS])
     assert report.exit_code == 0, str(report)
-    assert not report.findings.warned
+    assert all("examples of" in warning.what for warning in report.findings.warned), str(report)
     assert report.loaded is not None
     shop = check(DOCS / "examples/shop", [TASKS]).loaded
     assert shop is not None

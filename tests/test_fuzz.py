@@ -94,7 +94,7 @@ def derived(events: pa.Table, tasks: dict[str, Task]) -> None:
         shown = labels.impressions(frame, tasks)
         found = labels.examples(frame, shown, tasks)
         lines.lines(frame, shown)
-        labels.uncredited(frame, tasks)
+        labels.uncredited_events(frame, shown, tasks)
     except UserError as error:
         str(error).encode()
         return

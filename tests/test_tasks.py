@@ -4,14 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_logs import CLICK, CONVERT, prepared, row
+from small_logs import CLICK, prepared, row
 from small_prompts import STATS, layout, tokens
 
-from genrec import labels
 from genrec.command import Command
 from genrec.commands.data import task_folders
 from genrec.errors import UserError
-from genrec.tasks import Task, load_task, load_tasks
+from genrec.tasks import load_task, load_tasks
 from prompts.layout import Known
 from prompts.pack import TASKS
 
@@ -256,20 +255,6 @@ def test_what_cannot_be_prepared_is_refused_and_nothing_is_written(
     assert run(*arguments, "--out", str(tmp_path / "data" / "x")) == 2
     assert message in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
-
-
-def test_clicks_without_an_impression_are_counted_as_dropped() -> None:
-    log = [
-        row("u", "a", 0, "impression"),
-        row("u", "a", 5, "click"),
-        row("u", "a", 50, "click"),
-        row("u", "a", 60, "convert"),
-    ]
-    tasks: dict[str, Task] = {"click": CLICK, "convert": CONVERT}
-    assert labels.uncredited(labels.event_frame(prepared(log, tasks).tables.events), tasks) == {
-        "click": 1,
-        "convert": 1,
-    }
 
 
 def test_the_command_is_found() -> None:

@@ -94,7 +94,6 @@ def _prepare(args: argparse.Namespace) -> int:
     from genrec.doubts import judge
     from genrec.files import check_writable
     from genrec.findings import Findings
-    from genrec.labelled import label
     from genrec.sources import load_source
     from genrec.summary import summary
     from genrec.tasks import load_tasks
@@ -106,9 +105,9 @@ def _prepare(args: argparse.Namespace) -> int:
     loaded = loaded._replace(reading=_split(args, loaded.reading))
     tasks = load_tasks(task_folders(), loaded.reading.tasks, loaded.reading.labels, own=args.tasks)
     check_pack(loaded.reading.pack)
-    labelled = label(loaded, tasks, findings)
-    judge(labelled, findings)
+    labelled = judge(loaded, tasks, findings)
     findings.stop_if_refused()
+    assert labelled is not None  # it is None only where something was refused
     data = with_history(labelled)
     out = args.out or Path("data") / data.name
     replaced = " in the place of what was there" if out.exists() else ""
