@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 from genrec.tables import EVENTS, Tables
 from genrec.titles import cleaned, distinct
 
+OUT_OF_ORDER = "events stand after a later one in the file: sorted by time"
 FUNNEL = ("impression", "click", "convert")  # the order of events that share a timestamp
 
 
@@ -69,11 +70,15 @@ def _as_key(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column
 
 
-def _sorted(events: pa.Table, repairs: list[Repair]) -> pa.Table:
+def late(events: pa.Table) -> int:
+    """How many events are of an earlier time than the one before them."""
     ts = events["ts"].cast(pa.int64()).to_numpy()
-    late = int((ts[1:] < ts[:-1]).sum())
-    if late:
-        repairs.append(Repair("events stand after a later one in the file: sorted by time", late))
+    return int((ts[1:] < ts[:-1]).sum())
+
+
+def _sorted(events: pa.Table, repairs: list[Repair]) -> pa.Table:
+    if n := late(events):
+        repairs.append(Repair(OUT_OF_ORDER, n))
     rank = pc.index_in(events["event"], value_set=pa.array(FUNNEL))
     events = events.append_column("__rank", pc.fill_null(rank, len(FUNNEL)))
     rest = [c for c in EVENTS.names if c not in ("ts", "user_id", "item_id", "event")]

@@ -30,7 +30,7 @@ events:
 @pytest.fixture
 def shop(tmp_path: Path) -> Path:
     (tmp_path / "mapping.yaml").write_text(SHOP)
-    (tmp_path / "shown.csv").write_text("user,sku,at,page\n7,a,1714500000,p\n8,b,1714500000,q\n")
+    (tmp_path / "shown.csv").write_text("user,sku,at,page\n7,a,1714500000,p\n8,b,1714500060,q\n")
     (tmp_path / "clicks.jsonl").write_text('{"uid": 7, "sku": "a", "ms": 1714500005000, "page": "p"}\n')
     (tmp_path / "orders.tsv").write_text("customer\tproduct\tday\tamount\n7\ta\t2024-05-01\t9.5\n")
     (tmp_path / "items.csv").write_text("item_id,title\na,Tea\nb,Cup\n")
@@ -59,8 +59,8 @@ def test_impressions_clicks_and_orders_are_files_of_their_own(shop: Path) -> Non
     rows = tables.events.select(["user_id", "item_id", "event", "value", "request_id"]).to_pylist()
     assert [tuple(row.values()) for row in rows] == [
         ("7", "a", "impression", None, "p"),
-        ("8", "b", "impression", None, "q"),
         ("7", "a", "click", None, "p"),
+        ("8", "b", "impression", None, "q"),
         ("7", "a", "convert", 9.5, None),
     ]
     assert {"click", "convert"} <= set(reading.tasks)
@@ -114,6 +114,12 @@ def test_tables_that_the_mapping_does_not_name_are_found_beside_it(tmp_path: Pat
     assert tables.users.to_pylist() == [{"user_id": "u", "age": 30}]
     (tmp_path / "events.csv").unlink()
     assert "No events file" in refused(tmp_path)
+
+
+def test_only_rows_out_of_order_within_a_file_are_counted(shop: Path) -> None:
+    assert noted(shop)[0] == []  # the clicks' file begins before the impressions' file ends
+    (shop / "shown.csv").write_text("user,sku,at,page\n7,a,1714500900,p\n8,b,1714500060,q\n")
+    assert noted(shop)[0] == ["1 events stand after a later one in the file: sorted by time"]
 
 
 # ---- derived events -----------------------------------------------------------------------------------------

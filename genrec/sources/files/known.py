@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from genrec.findings import Findings
+from genrec.repair import OUT_OF_ORDER, Repair, late
 from genrec.sources.files.events import FileOfEvents
 from genrec.sources.files.mapping import FileMapping
 from genrec.tables import ITEMS, USERS, Tables
@@ -25,7 +26,7 @@ def with_known_ids(
 
     items, users: None where there is no file, or where it was refused. None where something is refused.
     """
-    events = pa.concat_tables([table for part in parts for table in (part.rows, part.derived)])
+    events = _together(parts, findings)
     if mapping.users is None:
         users = pa.table({"user_id": events["user_id"].unique()}, schema=USERS)
     if mapping.items is None:
@@ -57,6 +58,16 @@ def with_known_ids(
         cure = "take the ids as they stand in the tables, or say unknown: keep"
         findings.refuse("No event is left: every one is of an id without a row", mapping.where, cure)
     return None if findings.refused else Tables(events, items, users)
+
+
+def _together(parts: Sequence[FileOfEvents], findings: Findings) -> pa.Table:
+    """The events of all files. Each file is judged by its own order: the next one may begin anew."""
+    whole = pa.concat_tables([table for part in parts for table in (part.rows, part.derived)])
+    if whole.num_rows == parts[0].rows.num_rows:
+        return whole
+    if n := sum(late(part.rows) for part in parts):
+        findings.repaired.append(str(Repair(OUT_OF_ORDER, n)))
+    return whole.sort_by("ts")
 
 
 def _unknown(ids: pa.ChunkedArray, known: pa.ChunkedArray) -> np.ndarray:
