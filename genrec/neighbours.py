@@ -97,7 +97,7 @@ class Neighbours:
         found = (
             self.together.reshape(-1, 3).take(rows * len(self.together) + columns, axis=0).astype(np.float64)
         )
-        products, squares, pairs = np.moveaxis(found, -1, 0)
+        products, squares, pairs = found[..., PRODUCTS], found[..., SQUARES], found[..., PAIRS]
         mirrored = (
             squares.T if squares.ndim == 2 else self.together[columns, rows, SQUARES].astype(np.float64)
         )
@@ -105,10 +105,12 @@ class Neighbours:
         return kernel
 
     def _pair(self, slot: int, residual: float, met: np.ndarray, grades: np.ndarray) -> None:
-        product = np.float32(residual) * grades
-        one = np.ones_like(product)
-        self.together[slot, met] += np.stack([product, one * np.float32(residual**2), one], axis=1)
-        self.together[met, slot] += np.stack([product, grades**2, one], axis=1)
+        added = np.ones((len(met), 3), np.float32)
+        added[:, PRODUCTS] = np.float32(residual) * grades
+        added[:, SQUARES] = np.float32(residual**2)
+        self.together[slot, met] += added
+        added[:, SQUARES] = grades**2
+        self.together[met, slot] += added
 
     def _slot(self, item_id: str, count: float) -> int | None:
         """The item's row in the matrices; given out once it has MIN_COUNT outcomes, while there is room."""

@@ -20,7 +20,7 @@ class Posterior(NamedTuple):
         surprise: the outcome less its probability; curvature: p (1 - p); both times how many outcomes it stands for.
         """
         moved = self.covariance @ x
-        covariance = self.covariance - np.outer(moved, moved) * (curvature / (1 + curvature * (x @ moved)))
+        covariance = self.covariance - moved[:, None] * moved * (curvature / (1 + curvature * (x @ moved)))
         return Posterior(self.mean + covariance @ x * surprise, covariance)
 
 
@@ -47,12 +47,12 @@ class OnlineLogistic:
             np.zeros(len(own_spread)), np.diag(np.square(np.asarray(own_spread, np.float64)))
         )
         self.own: MutableMapping[str, Posterior] = {}
-        self.drift = drift
+        self.drifted = drift * self.stranger.covariance  # with each outcome of a user
 
     def probability(self, user_id: str, x: np.ndarray, z: np.ndarray) -> float:
         """x: (d,) what the shared weights multiply. z: (o,) what the user's own do."""
         odds = x @ self.shared.mean + z @ self.own.get(user_id, self.stranger).mean
-        return float(1 / (1 + np.exp(-np.clip(odds, -30, 30))))
+        return float(1 / (1 + np.exp(-min(max(odds, -30.0), 30.0))))
 
     def learn(self, user_id: str, x: np.ndarray, z: np.ndarray, outcome: int, weight: float = 1.0) -> None:
         """weight: how many outcomes this one stands for."""
@@ -72,6 +72,6 @@ class OnlineLogistic:
         p = self.probability(user_id, x, z)
         surprise, curvature = (outcome - p) * weight, p * (1 - p) * weight
         before = self.own.get(user_id, self.stranger)
-        drifted = Posterior(before.mean, before.covariance + self.drift * self.stranger.covariance)
+        drifted = Posterior(before.mean, before.covariance + self.drifted)
         self.own[user_id] = drifted.learned(z, surprise, curvature)
         return surprise, curvature

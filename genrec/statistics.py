@@ -156,7 +156,7 @@ class Statistics:
         for category in self.categories.get(item_id, ()):
             count, clicks = self.user_categories.get((user_id, category), (0.0, 0.0))
             shares.append((clicks + 2 * user_share) / (count + 2))
-        return float(np.mean(shares)) if shares else user_share
+        return sum(shares) / len(shares) if shares else user_share
 
     # ---- someone who is in no log ------------------------------------------------------------------------
 
