@@ -27,7 +27,8 @@ SYNONYMS = {
 }  # fmt: skip
 _CLICKS_NEED = {
     "impression": "log what was shown too: without impressions there is no `no` to learn from",
-    "click": "log the clicks too, or map what you call them with `values: {event: {...: click}}`",
+    "click": "log the clicks too, map what you call them with `values: {event: {...: click}}`, or make them of a "
+    "column: `derive: {click: value >= 4}`",
 }
 
 

@@ -15,7 +15,8 @@ class Reading:
     labels: per task, fields of its label rule that this data set changes (windows, horizons).
     split: {"by": "time" | "last" | "users" | "given", ...} as genrec.splits reads it.
     end: ISO 8601, until when the log was observed; "" takes the last event's time (genrec.observed).
-    time_zone: an IANA name, such as Europe/Berlin: where the days of cut-offs and of "on a later day" begin.
+    time_zone: an IANA name, such as Europe/Berlin: of times without an offset, and where the days of
+    cut-offs and of "on a later day" begin.
     """
 
     name: str

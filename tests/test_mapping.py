@@ -201,6 +201,14 @@ def test_a_condition_that_cannot_be_meant_is_refused(derive: str, words: list[st
         assert word in str(caught.value)
 
 
+def test_a_click_that_is_derived_needs_an_item_too(tmp_path: Path) -> None:
+    (tmp_path / "events.csv").write_text(
+        "user_id,item_id,ts,event,x\nu,1,2024-05-31,visit,0\nu,,2024-05-31,visit,1\n"
+    )
+    (tmp_path / "mapping.yaml").write_text("events: {derive: {click: x == 1}}\nitems: {unknown: keep}\n")
+    assert "events.csv, line 3, column item_id" in refused(tmp_path)
+
+
 def test_a_condition_that_holds_nowhere_is_warned_of(tmp_path: Path) -> None:
     assert derived(tmp_path, "{click: stars > 5}") == SHOWN
     assert "No row is a click: `stars > 5` holds nowhere" in noted(tmp_path)[1]

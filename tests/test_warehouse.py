@@ -181,6 +181,14 @@ def test_a_folder_of_parts_is_one_table(folder: Path) -> None:
     assert [t.day for t in events["ts"].to_pylist()] == [30, 31]
 
 
+def test_a_key_without_a_value_is_null(folder: Path) -> None:
+    part = folder / "events.parquet" / "request_id=__HIVE_DEFAULT_PARTITION__"
+    part.mkdir(parents=True)
+    columns = {"user_id": ["u"], "item_id": ["1"], "ts": [NOW], "event": ["impression"]}
+    pq.write_table(pa.table(columns), part / "part-0.parquet")
+    assert load(folder).tables.events["request_id"].to_pylist() == [None]
+
+
 def test_parts_of_a_folder_say_their_own_lines_and_unify_their_ids(folder: Path) -> None:
     events = folder / "events"
     events.mkdir()
