@@ -83,6 +83,8 @@ def run(args: argparse.Namespace) -> int:
     from finetune.run import STEPS
     from finetune.run import train as train_run
     from genrec.dataset import Prepared
+    from genrec.files import place_named
+    from genrec.progress import Progress
 
     given = {"minutes": args.minutes, "steps": args.steps, "seed": args.seed, "report_to": args.report_to}
     recipe = load_recipe(args.recipe, {k: v for k, v in given.items() if v is not None})
@@ -91,7 +93,8 @@ def run(args: argparse.Namespace) -> int:
     if args.restart and (out / "run.json").exists():
         shutil.rmtree(out)
     replay = None if args.replay is None else Path(args.replay)
-    folder = train_run(data, recipe, out, replay=replay / STEPS if replay and replay.is_dir() else replay)
+    with place_named(out), Progress(str(out)):
+        folder = train_run(data, recipe, out, replay=replay / STEPS if replay and replay.is_dir() else replay)
     print(f"adapter: {folder}")
     return 0
 

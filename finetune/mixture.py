@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from genrec.chain import CHAIN
 from genrec.dataset import Prepared
 from genrec.followers import CANDIDATES, named
+from genrec.progress import progress
 from genrec.stated import stated
 from genrec.tasks import Task
 from prompts.history import Histories
@@ -91,8 +91,8 @@ class Mixture:
         records = examples.to_dict("records")
         places = examples.groupby(["user_id", "start"], sort=True).indices
         reread = Reread(examples, self.data.lines) if self.options.reread and split == "train" else None
-        bar = tqdm(places.items(), desc=f"prompts ({split})", unit="window", leave=False, disable=None)
-        for number, ((user, start), at) in enumerate(bar):
+        shown = progress(places.items(), f"prompts ({split})", "window")
+        for number, ((user, start), at) in enumerate(shown):
             if chosen is not None and number not in chosen:
                 continue
             with_stats = self._share("statistics", user, start) >= self.options.stats_dropout
@@ -120,7 +120,8 @@ class Mixture:
             ]
             chosen &= (every.task != task) | np.array(drawn)
         examples = every[chosen if users is None else chosen & every.user_id.isin(set(users))]
-        starts = [self.histories.start(u, p) for u, p in zip(examples.user_id, examples.point, strict=True)]
+        points = list(zip(examples.user_id, examples.point, strict=True))
+        starts = [self.histories.start(u, p) for u, p in progress(points, f"histories ({split})", "example")]
         return examples.assign(start=starts)
 
     def prompts(self, example: dict[str, Any], stats: dict[str, float], with_stats: bool) -> Iterator[Prompt]:

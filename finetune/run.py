@@ -3,7 +3,6 @@
 import filecmp
 import hashlib
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from finetune.collate import Collator
 from finetune.export import ADAPTER, export
 from finetune.lessons import Lessons
 from finetune.mixture import Mixture, MixtureOptions, rows_of
+from finetune.progress import training_shown
 from finetune.recipe import Recipe
 from finetune.trainer import SharedContextTrainer
 from genrec.dataset import Prepared
@@ -77,7 +77,9 @@ def train(data: Prepared, recipe: Recipe, out: Path, resume: bool = True, replay
     print(
         f"{len(rows.train):,} windows, {recipe.rows_per_step} a step, {length}; device {trainer.args.device}"
     )
-    trainer.train(resume_from_checkpoint=str(newest) if newest else None)
+    clock = (lambda: schedule.seconds_left) if isinstance(schedule, Timed) else None
+    with training_shown(trainer, schedule.steps, clock):
+        trainer.train(resume_from_checkpoint=str(newest) if newest else None)
     if not any(
         "eval_loss" in h and h["step"] == trainer.state.global_step for h in trainer.state.log_history
     ):
@@ -245,7 +247,7 @@ def build_trainer(
         dataloader_pin_memory=cuda,
         dataset_kwargs={"skip_prepare_dataset": True},
         max_length=None,
-        disable_tqdm=not sys.stderr.isatty(),
+        disable_tqdm=True,  # finetune.progress shows it
     )
     weights = [recipe.weights.get(task.name, task.weight) for task in mixture.tasks]
     return SharedContextTrainer(

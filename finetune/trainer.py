@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch.optim.lr_scheduler import LambdaLR
-from tqdm import tqdm
 from trl.trainer.sft_trainer import SFTTrainer
 
 from finetune import checkpoint
@@ -15,6 +14,7 @@ from finetune.budget import UNLIMITED, Counted, Schedule, Timed, learning_rate_f
 from finetune.checkpoint import Spent
 from finetune.collate import forward_inputs
 from finetune.losses import means, task_sums
+from genrec.progress import progress
 
 
 def _keep_activations_as_they_are(model: torch.nn.Module) -> None:
@@ -172,7 +172,7 @@ class SharedContextTrainer(SFTTrainer):
         rows = self.get_eval_dataloader(eval_dataset)
         self.model.eval()
         totals = torch.zeros(2, len(self.task_names), device=self.args.device)
-        for batch in tqdm(rows, desc="validation", unit="window", leave=False, disable=None):
+        for batch in progress(rows, "validation", "window"):
             with torch.no_grad():
                 totals += torch.stack(self.task_sums(self.model_wrapped, self._prepare_inputs(batch)))
         sums, counts = self.accelerator.reduce(totals, reduction="sum")

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from genrec.errors import UserError
 from genrec.neighbours import TRACKED_ITEMS  # here: the first to be touched
+from genrec.progress import progress
 
 WINDOW = 10  # touches that count as close, and the latest ones of a user that speak
 PRIOR = 5.0  # pseudo-touches behind a neighbour's weight
@@ -127,7 +127,7 @@ def replay(
             done += 1
 
     order = np.argsort(times, kind="stable")
-    for k in tqdm(order, desc="candidates", unit="asking", leave=False, mininterval=0.5, disable=None):
+    for k in progress(order, "candidates", "example"):
         follow(times[k])
         mine = history.get(users[k], [])
         found["running"][k] = joined(running.candidates(mine, CANDIDATES))

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from genrec.labels import known_together
+from genrec.progress import progress
 from genrec.statistics import COLUMNS, Outcome, Statistics
 
 Fact = tuple[int, str, Outcome]  # known_at, "outcome" | "convert", what
@@ -53,7 +53,7 @@ def replay(
     times, users, items = shown.asked.to_numpy(), shown.user_id.to_numpy(), shown.item_id.to_numpy()
     done = 0
     order = np.argsort(times, kind="stable")
-    for k in tqdm(order, desc="statistics", unit="impression", leave=False, mininterval=0.5, disable=None):
+    for k in progress(order, "statistics", "impression"):
         if at_freeze is None and times[k] >= freeze_at:
             done = _learn_until(statistics, log, done, freeze_at)
             at_freeze = copy.deepcopy(statistics)

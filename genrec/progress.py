@@ -46,6 +46,15 @@ class Progress:
         """Count n more as done. It costs next to nothing, so it may be called for each of a million rows."""
         self.done += n
 
+    def describe(self, note: str) -> None:
+        """Set the note."""
+        self.note = note
+
+    def restart(self, done: int = 0) -> None:
+        """Begin to count and to measure the time anew, with so many done before."""
+        self.done = self._before = done
+        self._start = time.monotonic()
+
     def position(self) -> str:
         """Where the work stands: "scoring: row 512 of 4,000"."""
         if self.total is None and not self.unit:

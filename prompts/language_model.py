@@ -8,6 +8,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from transformers.utils.logging import disable_progress_bar
 
 from genrec.errors import UserError
+from genrec.progress import Progress
 from prompts.base_files import cure, locate, revision
 from prompts.dtypes import DTYPES
 
@@ -24,9 +25,10 @@ def load_tokenizer(name: str) -> Any:
 
 def load_model(name: str, dtype: str, attention: str, **options: Any) -> PreTrainedModel:
     """The causal language model on its device. attention: an attn_implementation; options go to from_pretrained."""
-    model: PreTrainedModel = _loaded(
-        AutoModelForCausalLM, name, dtype=DTYPES[dtype], attn_implementation=attention, **options
-    )
+    with Progress("loading the model"):
+        model: PreTrainedModel = _loaded(
+            AutoModelForCausalLM, name, dtype=DTYPES[dtype], attn_implementation=attention, **options
+        )
     return model
 
 

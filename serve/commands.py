@@ -37,6 +37,7 @@ def open_served(args: argparse.Namespace) -> tuple["Path", "Served"]:
     from pathlib import Path
 
     from genrec.dataset import Prepared
+    from genrec.progress import Progress
     from prompts.adapter import AdapterCard
     from serve.adapters import open_adapter
     from serve.served import chosen_adapter
@@ -44,7 +45,8 @@ def open_served(args: argparse.Namespace) -> tuple["Path", "Served"]:
     folder = chosen_adapter(args.adapter)
     trained_on = AdapterCard.load(folder).data["name"]
     data = Path(args.data or f"data/{trained_on}")
-    served = open_adapter(folder, Prepared.load(data), engine=args.engine)
+    with Progress("opening the adapter"):
+        served = open_adapter(folder, Prepared.load(data), engine=args.engine)
     user = vars(args).get("user")
     lines = f"; user {user}: {served.point(user)} lines of history" if user else ""
     about = sys.stderr if vars(args).get("json") else sys.stdout
@@ -185,11 +187,14 @@ def _recommend_arguments(parser: argparse.ArgumentParser) -> None:
 def _recommend(args: argparse.Namespace) -> int:
     import math
 
+    from genrec.progress import Progress
+
     for option, value, least in (("-k", args.k, 1), ("--nodes", args.nodes, 0)):
         if value < least:
             raise UserError(f"{option} is {value}", where=option, cure=f"give {least} or more")
     served = _open(args)
-    found = served.recommend(args.user, args.k, args.nodes)
+    with Progress("searching the catalog"):
+        found = served.recommend(args.user, args.k, args.nodes)
     items = [item for item, _ in found.items]
     if not items:
         print("nothing is left to recommend")

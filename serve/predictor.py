@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from tqdm import tqdm
 
 from genrec.calibration import Calibration
 from genrec.chain import CHAIN, CTCVR, chained
+from genrec.progress import Progress
 from prompts.history import Histories
 from prompts.layout import Known, Layout, Question
 from serve.engine import Engine, Request
@@ -71,7 +71,7 @@ class Predictor:
     def _scored(self, rows: Sequence[Row], tasks: Sequence[str], query: str | None) -> list[list[np.ndarray]]:
         """Per row and task the answers' log-probabilities."""
         scored: list[list[np.ndarray]] = [[]] * len(rows)
-        with tqdm(total=len(rows), desc="scoring", unit="row", leave=False, disable=None) as bar:
+        with Progress("scoring", total=len(rows), unit="row") as shown:
             for batch in self._batches(rows, len(tasks)):
                 requests = [
                     Request(
@@ -83,7 +83,7 @@ class Predictor:
                 for at, answers in zip(batch, self.engine.score(requests), strict=True):
                     for place, i in enumerate(at):
                         scored[i] = answers[place * len(tasks) : (place + 1) * len(tasks)]
-                    bar.update(len(at))
+                    shown.advance(len(at))
         return scored
 
     def _batches(self, rows: Sequence[Row], questions: int) -> Iterator[list[list[int]]]:

@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from genrec.errors import UserError
 from genrec.fields import read_stored
 from genrec.files import written_whole
+from genrec.progress import Progress
 from prompts.adapter import LORA, AdapterCard
 from prompts.base_files import fingerprint
 from prompts.dtypes import DTYPES, runnable
@@ -66,7 +67,7 @@ def merged_folder(base: str, dtype: str, adapter: Path, base_mark: str) -> Path:
     # Not at the top: a folder that is there costs no import of transformers.
     from prompts.language_model import load_tokenizer
 
-    with written_whole(folder) as part:
+    with written_whole(folder) as part, Progress("merging the adapter into the model"):
         adapted(base, dtype, adapter).save_pretrained(part, safe_serialization=True)
         load_tokenizer(base).save_pretrained(part)
         (part / MARKER).write_text(json.dumps(says, indent=1))

@@ -42,8 +42,10 @@ def add_tasks(parser: argparse.ArgumentParser) -> None:
 
 def _check(args: argparse.Namespace) -> int:
     from genrec.check import check
+    from genrec.progress import Progress
 
-    report = check(args.path, task_folders(), args.mapping, args.tasks, check_pack)
+    with Progress("checking"):
+        report = check(args.path, task_folders(), args.mapping, args.tasks, check_pack)
     print(report)
     return report.exit_code
 
@@ -94,24 +96,29 @@ def _prepare(args: argparse.Namespace) -> int:
     from genrec.doubts import judge
     from genrec.files import check_writable
     from genrec.findings import Findings
+    from genrec.progress import Progress
     from genrec.sources import load_source
     from genrec.summary import summary
     from genrec.tasks import load_tasks
 
     findings = Findings()
     check_writable(args.out or Path("data"))
-    loaded = load_source(args.source, args.path, findings, **_options(args))
+    with Progress("reading the log"):
+        loaded = load_source(args.source, args.path, findings, **_options(args))
     findings.repaired = list(loaded.repairs)
     loaded = loaded._replace(reading=_split(args, loaded.reading))
     tasks = load_tasks(task_folders(), loaded.reading.tasks, loaded.reading.labels, own=args.tasks)
     check_pack(loaded.reading.pack)
-    labelled = judge(loaded, tasks, findings)
+    with Progress("deriving labels"):
+        labelled = judge(loaded, tasks, findings)
     findings.stop_if_refused()
     assert labelled is not None  # it is None only where something was refused
-    data = with_history(labelled)
+    with Progress("deriving histories and statistics"):
+        data = with_history(labelled)
     out = args.out or Path("data") / data.name
     replaced = " in the place of what was there" if out.exists() else ""
-    data.save(out)
+    with Progress(f"writing {out}"):
+        data.save(out)
     print(summary(data, findings))
     print(f"\nwritten to {out}{replaced}")
     return 0

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tqdm import tqdm
-
+from genrec.progress import Progress
 from serve.bench import burst, clients, contestants, limit, people, processes
 from serve.bench.race import KINDS, Answered, Ask, Turn, apart, spread, summary, three_digits, turns
 from serve.bench.workload import CANDIDATE_TOKENS, Cell, Workload
@@ -49,12 +48,12 @@ def measured(plan: Plan) -> dict[str, Any]:
         steps += len(plan.candidates) * len(people.ABOUT)
     with (
         tempfile.TemporaryDirectory(prefix="genrec-bench-") as place,
-        tqdm(total=steps * plan.rounds * len(KINDS), desc="starting", unit="turn", disable=None) as bar,
+        Progress("bench", total=steps * plan.rounds * len(KINDS), unit="turn") as shown,
     ):
         products = [limit.flops_a_second(plan.dtype)]
-        grid, agreed = _grid(plan, Path(place), bar)
+        grid, agreed = _grid(plan, Path(place), shown)
         products.append(limit.flops_a_second(plan.dtype))
-        behind = _gateway(plan, Path(place), bar) if plan.adapter is not None else {}
+        behind = _gateway(plan, Path(place), shown) if plan.adapter is not None else {}
         products.append(limit.flops_a_second(plan.dtype))
     load.append(os.getloadavg()[0])
     flops = max(products)
@@ -93,7 +92,7 @@ class Course(NamedTuple):
 
 
 def _raced(
-    courses: list[Course], names: list[str], plan: Plan, bar: Any
+    courses: list[Course], names: list[str], plan: Plan, shown: Progress
 ) -> tuple[list[list[Turn]], list[dict[str, Any]]]:
     """Each course's turns and figures. Short of time, each has a round."""
     found: list[list[Turn]] = [[] for _ in courses]
@@ -103,10 +102,10 @@ def _raced(
             for number in range(plan.rounds):
                 if number and time.monotonic() > ends:
                     break
-                bar.set_description(f"round {number + 1}, {course.candidates} candidates")
+                shown.describe(f"round {number + 1}, {course.candidates} candidates")
                 for turn in turns(number, names, course.ask):
                     mine.append(turn)
-                    bar.update()
+                    shown.advance()
     except KeyboardInterrupt:
         drop_the_broken_round(found, len(KINDS) * len(names))
     baselines = [name for name in (*ROUTES, people.DIRECT) if name in names] or names[:1]
@@ -127,11 +126,11 @@ def drop_the_broken_round(found: list[list[Turn]], turns_a_round: int) -> None:
     print("interrupted: the rounds that were whole are reported", file=sys.stderr, flush=True)
 
 
-def _grid(plan: Plan, place: Path, bar: Any) -> tuple[list[dict[str, Any]], float]:
+def _grid(plan: Plan, place: Path, shown: Progress) -> tuple[list[dict[str, Any]], float]:
     """The cells, and by how much any two answers differed."""
     work = Workload(plan.vocabulary, plan.seed)
     with contestants.opened(
-        plan.contestants, plan.folder, plan.dtype, place, plan.eager, bar.set_description
+        plan.contestants, plan.folder, plan.dtype, place, plan.eager, shown.describe
     ) as racing:
         for scorer in racing.values():  # the first call of a process is slower
             scorer.score(work.pair(Cell(min(plan.candidates), min(plan.contexts)), plan.rounds)[0])
@@ -144,7 +143,7 @@ def _grid(plan: Plan, place: Path, bar: Any) -> tuple[list[dict[str, Any]], floa
             return Course(cell.candidates, tokens, ask)
 
         cells = [Cell(candidates, context) for context in plan.contexts for candidates in plan.candidates]
-        raced, found = _raced([course(cell) for cell in cells], plan.contestants, plan, bar)
+        raced, found = _raced([course(cell) for cell in cells], plan.contestants, plan, shown)
     return found, three_digits(max(_apart(mine, len(plan.contestants)) for mine in raced if mine))
 
 
@@ -169,10 +168,10 @@ def _distance(cell: dict[str, Any], flops: float, body: int) -> None:
 # ---- the gateway --------------------------------------------------------------------------------------------
 
 
-def _gateway(plan: Plan, place: Path, bar: Any) -> dict[str, Any]:
+def _gateway(plan: Plan, place: Path, shown: Progress) -> dict[str, Any]:
     assert plan.adapter is not None
     assert plan.data is not None
-    bar.set_description("starting the gateway")
+    shown.describe("starting the gateway")
     with ExitStack() as stack:
         at = stack.enter_context(processes.gateway(plan.adapter, plan.data, plan.engine, place))
         asked = stack.enter_context(people.opened(plan.adapter, plan.data, plan.folder, at, plan.seed))
@@ -180,8 +179,8 @@ def _gateway(plan: Plan, place: Path, bar: Any) -> dict[str, Any]:
         answers = [asked.ask(name, first, items).p for name in people.ABOUT]
         some = {n: people.PeopleCell(asked, n, plan.rounds) for n in plan.candidates}
         courses = [Course(n, cell.tokens(), cell.ask) for n, cell in some.items()]
-        _, cells = _raced(courses, list(people.ABOUT), plan, bar)
-        bar.set_description("many clients")
+        _, cells = _raced(courses, list(people.ABOUT), plan, shown)
+        shown.describe("many clients")
         users = clients.known_users(asked)
         bodies = burst.requests(asked)
         found = {
@@ -193,7 +192,7 @@ def _gateway(plan: Plan, place: Path, bar: Any) -> dict[str, Any]:
             "warm_predict": clients.warm(asked, users[0]),
             "clients": [clients.at_once(asked, users, n, plan.requests) for n in plan.clients],
         }
-    bar.set_description("a burst")  # at a gateway of its own: an idle one beside it would take of its time
+    shown.describe("a burst")  # at a gateway of its own: an idle one beside it would take of its time
     (private := place / "burst").mkdir(mode=0o700)
     options = ("--waiting-tokens", str(burst.WAITING_TOKENS))
     with processes.gateway(plan.adapter, plan.data, plan.engine, private, *options) as at:
