@@ -162,6 +162,7 @@ def test_a_threshold_makes_a_click_of_a_rating(column: str, tmp_path: Path) -> N
         (("True", "false", ""), "flag == 1", [True, False, False]),
         (("true", "0", "1"), "flag == true", [True, False, True]),
         (("1.0", "0", "2"), "flag != 0", [True, False, True]),
+        (("1", "0", ""), "flag != 0", [True, False, False]),
         (("3", "4", "5"), "flag > 3", [False, True, True]),
         (("3", "4", "5"), "flag <= 3", [True, False, False]),
         (("-3", "4e1", ""), "flag < 4", [True, False, False]),
