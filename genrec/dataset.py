@@ -239,7 +239,7 @@ def with_history(labelled: LabelledLog) -> Prepared:
     """A labelled log with its history lines and with the statistics of each line and example."""
     loaded, tasks, frame, shown, examples, end, train_end = labelled
     joinable(loaded.tables.items["item_id"].to_pylist(), loaded.reading.name)
-    history = lines.lines(frame, shown)
+    history = lines.lines(frame, shown, tasks)
     examples["point"] = lines.points(examples, history)
     by_impression, final = replay(shown, categories(loaded.tables), train_end, end + 1)
     stats = _example_stats(by_impression, examples, frame, tasks, train_end)

@@ -88,6 +88,22 @@ def uncredited_events(
     return lost
 
 
+def touch_events(frame: pd.DataFrame, shown: pd.DataFrame, tasks: Mapping[str, Task]) -> pd.DataFrame:
+    """The rows of frame by which a user touches an item although no impression's line says so.
+
+    Where there is a click task these are clicks and conversions that no impression can be credited with, and events of
+    the user's own that an item task reads. Elsewhere every event with an item is one, and so is a conversion without.
+    """
+    if "click" not in tasks or shown.empty:
+        has_item = (frame.item_id != "") & (frame.event != "impression")
+        return frame[has_item | (frame.event == followed(tasks, "convert")["event"])]
+    lost = pd.concat(uncredited_events(frame, shown, tasks).values())
+    labelled = {followed(tasks, name)["event"] for name in ("click", "convert")} | {"impression"}
+    own = {t.label.get("event", "click") for t in tasks.values() if t.kind == "item"} - labelled
+    touched = frame.index.isin(lost.index) | frame.event.isin(own)
+    return frame[touched & (frame.item_id != "")]
+
+
 def unlisted(shown: pd.DataFrame, tasks: Mapping[str, Task]) -> dict[str, int]:
     """By task whose answer is the impression's own value, how many impressions have one that it does not list."""
     return {
@@ -112,7 +128,7 @@ def examples(
         elif rule == "value":
             parts.append(_value(task, shown))
         elif rule == "next_item":
-            parts.append(_next_item(task, frame, shown))
+            parts.append(_next_item(task, frame, shown, touch_events(frame, shown, tasks)))
         elif rule == "returns":
             derived = _cutoffs if "cutoffs" in task.label else _returns
             parts.append(derived(task, frame, time_zone))
@@ -175,11 +191,19 @@ def _value(task: Task, shown: pd.DataFrame) -> pd.DataFrame:
     )  # fmt: skip
 
 
-def _next_item(task: Task, frame: pd.DataFrame, shown: pd.DataFrame) -> pd.DataFrame:
-    """The item of each touch, asked just before it. An item touched before is no new target: seen items are masked."""
+def _next_item(task: Task, frame: pd.DataFrame, shown: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
+    """The item of each touch, asked just before it. An item touched before is no new target: seen items are masked.
+
+    others: further touches (touch_events), which are no targets. A conversion is asked for whatever was touched.
+    """
     event = task.label.get("event", "click")
     touched = shown if event == "impression" else frame[(frame.event == event) & (frame.item_id != "")]
     touched = touched[~touched.duplicated(["user_id", "item_id"])]
+    if event != "convert":
+        first = others.groupby(["user_id", "item_id"]).ts.min()
+        before = pd.MultiIndex.from_frame(touched[["user_id", "item_id"]]).map(first).to_numpy(np.float64)
+        asked_at = touched.asked if event == "impression" else touched.ts
+        touched = touched[~(before < asked_at.to_numpy())]
     return pd.DataFrame(
         {
             "task": task.name, "user_id": touched.user_id, "item_id": touched.item_id,

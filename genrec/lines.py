@@ -1,45 +1,69 @@
-"""History lines: what was shown, clicked and bought, in the order in which it became known."""
+"""History lines: what was shown, clicked, bought or touched, in the order in which it became known."""
 
 import zlib
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
-from genrec.labels import known_together
+from genrec.labels import followed, known_together, touch_events
 from genrec.tasks import Task
 
 
-def lines(frame: pd.DataFrame, shown: pd.DataFrame) -> pd.DataFrame:
+def lines(frame: pd.DataFrame, shown: pd.DataFrame, tasks: Mapping[str, Task]) -> pd.DataFrame:
     """The history as it became known, in the order in which it did: what a prompt's lines are written from.
 
-    An impression's line appears when its click label matured, with its convert outcome if that was known by then; a
-    conversion whose label matures later has a line of its own, once it has: were it there as soon as she bought, a
-    click without one would look like a no before its time. Without impressions, conversions are lines.
+    With a click task an impression's line appears when its click label matured, with its convert outcome if that was
+    known by then; a conversion whose label matures later has a line of its own, once it has: were it there as soon as
+    the user bought, a click without one would look like a no before its time. Touches that no impression accounts for
+    (genrec.labels.touch_events) are lines at their own time. So is every impression where there is no click task.
+
+    kind: impression | conversion | purchase (a conversion that is no impression's) | touch (anything else).
     """
+    answered = "click" in tasks and len(shown) > 0
     inline = known_together(shown)
     seen = pd.DataFrame(
         {
-            "user_id": shown.user_id, "item_id": shown.item_id, "ts": shown.ts, "known_at": shown.click_known_at,
-            "kind": "impression", "click": shown.click, "convert": shown.convert.where(inline | (shown.click == 0), -1),
+            "user_id": shown.user_id, "item_id": shown.item_id, "ts": shown.ts,
+            "known_at": shown.click_known_at if answered else shown.ts, "kind": "impression" if answered else "touch",
+            "click": shown.click if answered else 0,
+            "convert": shown.convert.where(inline | (shown.click == 0), -1) if answered else 0,
             "value": shown.value, "impression": shown.position_in_log,
         }
     )  # fmt: skip
-    late = shown[(shown.convert == 1) & ~inline]
-    bought = late if len(shown) else frame[frame.event == "convert"].assign(convert_ts=lambda f: f.ts)
-    known = bought.convert_known_at if len(shown) else bought.ts
-    own = pd.DataFrame(
+    late = shown[(shown.convert == 1) & ~inline] if answered else shown[:0]
+    bought = pd.DataFrame(
         {
-            "user_id": bought.user_id, "item_id": bought.item_id, "ts": bought.convert_ts, "known_at": known,
-            "kind": "conversion" if len(shown) else "purchase", "click": 1, "convert": 1, "value": bought.value,
-            "impression": bought.position_in_log if len(shown) else -1,
+            "user_id": late.user_id, "item_id": late.item_id, "ts": late.convert_ts, "known_at": late.convert_known_at,
+            "kind": "conversion", "click": 1, "convert": 1, "value": late.value, "impression": late.position_in_log,
         }
     )  # fmt: skip
-    whole = pd.concat([part for part in (seen, own) if len(part)] or [seen], ignore_index=True)
+    rows = touch_events(frame, shown, tasks)
+    is_purchase = rows.event == followed(tasks, "convert")["event"]
+    touched = pd.DataFrame(
+        {
+            "user_id": rows.user_id, "item_id": rows.item_id, "ts": rows.ts, "known_at": rows.ts,
+            "kind": np.where(is_purchase, "purchase", "touch"), "click": 1, "convert": is_purchase.astype(int),
+            "value": rows.value, "impression": -1,
+        }
+    )  # fmt: skip
+    whole = pd.concat([part for part in (seen, bought, touched) if len(part)] or [seen], ignore_index=True)
     whole["tie"] = [_tie(u, i) for u, i in zip(whole.user_id, whole.item_id, strict=True)]
     whole = whole.sort_values(
         ["user_id", "known_at", "ts", "tie", "item_id"], kind="stable", ignore_index=True
     )
     return whole.drop(columns="tie")
+
+
+def log_kind(lines_: pd.DataFrame, tasks: Mapping[str, Task]) -> str:
+    """What the history of this log is: "shown" (impressions with their answers), "bought" (items, all of them bought),
+    "touched" (items that were touched in any way), "purchases" (without items) or "visits" (no lines)."""
+    if "click" in tasks:
+        return "shown"
+    with_item = lines_.kind[lines_.item_id != ""]
+    if len(with_item):
+        return "bought" if (with_item == "purchase").all() else "touched"
+    return "purchases" if len(lines_) else "visits"
 
 
 def _tie(user_id: str, item_id: str) -> int:
@@ -61,10 +85,11 @@ def points(examples_: pd.DataFrame, lines_: pd.DataFrame) -> np.ndarray:
 
 
 def touches(lines_: pd.DataFrame, task: Task) -> np.ndarray:
-    """(lines,) bool: which lines touch their item, as an item task's rule means it: shown, clicked or converted."""
+    """(lines,) bool: which lines touch their item, as an item task's rule means it: seen at all, converted, or, for
+    every other event, clicked or touched in any other way than by being shown."""
     event = task.label.get("event", "click")
     if event == "impression":
-        chosen = (lines_.kind == "impression").to_numpy()
+        chosen = (lines_.kind != "conversion").to_numpy()
     elif event == "convert":
         chosen = (lines_.convert == 1).to_numpy()
     else:

@@ -68,5 +68,5 @@ def _usable(labelled: LabelledLog, frame: pd.DataFrame) -> tuple[int, float]:
     examples = labels.examples(frame, shown, labelled.tasks, reading.time_zone)
     names, _ = splits.assign(examples, reading.split, labelled.end, bool(reading.end))
     asked = examples[(examples.impression >= 0) & (names != "censored")].drop_duplicates("impression")
-    points = lines.points(asked, lines.lines(frame, shown))
+    points = lines.points(asked, lines.lines(frame, shown, labelled.tasks))
     return len(asked), float(points.mean()) if len(points) else 0.0

@@ -9,6 +9,7 @@ import numpy as np
 
 from genrec.errors import UserError
 from genrec.followers import named
+from genrec.statistics import COLUMNS
 from genrec.tasks import Task
 from prompts.pack import Pack
 from prompts.templates import END, Templates, as_data, level
@@ -60,8 +61,10 @@ class Layout:
         tasks: Mapping[str, Task],
         items: Mapping[str, Mapping[str, Any]],
         users: Mapping[str, Mapping[str, Any]],
+        log: str = "shown",
     ) -> None:
-        self.tokens, self.pack = tokens, pack
+        """log: what the history is of, as genrec.lines.log_kind says; templates see it."""
+        self.tokens, self.pack, self.log = tokens, pack, log
         self.tasks = {name: pack.worded(task) for name, task in tasks.items()}
         self.items, self.users = items, users
         self._templates = Templates(tokens)
@@ -86,7 +89,7 @@ class Layout:
         """Instruction and user profile; nothing in it changes from one request to the next."""
         user = as_data(self.users.get(user_id, {}))
         return self._templates.ids(
-            self.pack.head, f"pack {self.pack.name}, head", user=user, words=self.pack.words
+            self.pack.head, f"pack {self.pack.name}, head", user=user, words=self.pack.words, log=self.log
         )
 
     def line(self, line: Mapping[str, Any], with_stats: bool = True, days: float | None = None) -> Ids:
@@ -94,18 +97,22 @@ class Layout:
         kind = line["kind"]
         if kind == "impression":
             return self._answered(line, with_stats) + self.newline
-        template = self.pack.lines[kind]
-        item = self._item(line["item_id"]) if line["item_id"] else None
-        where = f"pack {self.pack.name}, lines.{kind}"
+        item = self._item(line["item_id"]) if line["item_id"] and self.log != "purchases" else None
         value = as_data(float(line["value"]))
-        return self._templates.ids(template, where, item=item, days=days, value=value or 0.0) + self.newline
+        ids = self._templates.ids(
+            self.pack.lines[kind],
+            f"pack {self.pack.name}, lines.{kind}",
+            item=item,
+            days=days,
+            value=value if item else value or 0.0,
+            words=self.pack.words,
+            log=self.log,
+        )
+        return ids + self.newline
 
     def _answered(self, line: Mapping[str, Any], with_stats: bool) -> Ids:
-        """An impression as the click question it was, its answer, and the convert answer where it was known; without
-        a click task as the item alone."""
-        click = self.tasks.get("click")
-        if click is None:
-            return self.item(line["item_id"])
+        """An impression as the click question it was, its answer, and the convert answer where it was known."""
+        click = self.tasks["click"]
         ids = self.click_question(line["item_id"], line if with_stats else None)
         ids += self.tokens.literal(click.answers[1 - int(line["click"])])
         convert = self.tasks.get("convert")
@@ -160,9 +167,10 @@ class Layout:
             where,
             item=item,
             query=as_data(query),
-            stats=_numbers(known.stats),
-            shares=_shares(known.stats),
+            stats=self._numbers(known.stats),
+            shares=self._shares(known.stats),
             words=self.pack.words,
+            log=self.log,
         )
 
     def _rendered(self, task: Task, item_id: str, known: Known) -> Ids:
@@ -173,36 +181,39 @@ class Layout:
             f"task {task.name}, question",
             item=self._item(item_id),
             candidates=[self._item(i) for i in named((known.stats or {}).get("candidates", ""))],
-            stats=_numbers(known.stats),
-            shares=_shares(known.stats),
+            stats=self._numbers(known.stats),
+            shares=self._shares(known.stats),
             horizon_days=known.horizon_days,
             gap_days=known.gap_days,
             words=self.pack.words,
+            log=self.log,
         )
+
+    def _shares(self, stats: Mapping[str, Any] | None) -> str:
+        """The two levels of a question about an item: how many like it, how many would be expected of this user.
+
+        Without a click task they would say that hardly anyone does, so they are not written.
+        """
+        if stats is None or "click" not in self.tasks or np.isnan(stats.get("item_share", np.nan)):
+            return ""
+        return f"{level(stats['item_share'])} {level(stats['match_share'])}"
+
+    def _numbers(self, stats: Mapping[str, Any] | None) -> dict[str, float | None]:
+        """Statistics for templates: missing ones are None, never NaN; of clicks none, where there is no click task."""
+        if stats is None:
+            return _Absent()
+        unsaid = () if "click" in self.tasks else COLUMNS
+        return {
+            k: None if k in unsaid or (isinstance(v, float) and np.isnan(v)) else v
+            for k, v in stats.items()
+            if isinstance(v, (int, float))
+        }
 
     def _item(self, item_id: str) -> Any:
         return as_data({**self.items.get(item_id, {}), "title": self._title(item_id)})
 
     def _title(self, item_id: str) -> str:
         return str(self.items.get(item_id, {}).get("title") or f"Item {item_id}")
-
-
-def _shares(stats: Mapping[str, Any] | None) -> str:
-    """The two levels of a question about an item: how many like it, how many would be expected of this user."""
-    if stats is None or np.isnan(stats.get("item_share", np.nan)):
-        return ""
-    return f"{level(stats['item_share'])} {level(stats['match_share'])}"
-
-
-def _numbers(stats: Mapping[str, Any] | None) -> dict[str, float | None]:
-    """Statistics for templates: missing ones are None, never NaN."""
-    if stats is None:
-        return _Absent()
-    return {
-        k: None if isinstance(v, float) and np.isnan(v) else v
-        for k, v in stats.items()
-        if isinstance(v, (int, float))
-    }
 
 
 class _Absent(dict[str, float | None]):

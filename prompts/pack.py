@@ -58,7 +58,7 @@ def _check(raw: Mapping[str, Any], where: str) -> None:
             raise UserError(what, where=where, cure="write a mapping" if kind is dict else "write text")
     for name, texts, needed in (
         ("words", raw["words"], ()),
-        ("lines", raw["lines"], ("conversion", "purchase")),
+        ("lines", raw["lines"], ("conversion", "purchase", "touch")),
     ):
         if odd := [k for k in {**dict.fromkeys(needed), **texts} if not isinstance(texts.get(k), str)]:
             raise UserError(f"{name}.{odd[0]} is no text", where=where, cure="write it, in quotes")

@@ -31,12 +31,17 @@ def guest(served: Served, told: Sequence[Told]) -> Served:
     impressions = "click" in served.layout.tasks
     for what in told:
         known = dict(zip(COLUMNS, statistics.read(GUEST, what.item_id).tolist(), strict=True))
-        convert = -1 if what.convert is None else int(what.convert)
+        if impressions:
+            convert = (-1 if what.convert is None else int(what.convert)) if what.click else 0
+            outcome = {"kind": "impression", "click": int(what.click), "convert": convert}
+        else:
+            bought_here = bool(what.convert) or served.layout.log in ("bought", "purchases")
+            kind = "purchase" if bought_here else "touch"
+            outcome = {"kind": kind, "click": 1, "convert": int(bought_here)}
         rows.append(
             {
-                "user_id": GUEST, "item_id": what.item_id, "ts": int(what.ts * 1e6), "known_at": 0,
-                "kind": "impression" if impressions else "purchase", "click": int(what.click),
-                "convert": convert if what.click else 0, "value": what.value, "impression": -1, **known,
+                "user_id": GUEST, "item_id": what.item_id, "ts": int(what.ts * 1e6), "known_at": 0, **outcome,
+                "value": what.value, "impression": -1, **known,
             }
         )  # fmt: skip
         if impressions:

@@ -35,7 +35,12 @@ def data() -> Prepared:
 
 def served(pack_name: str = "", calibration: Mapping[str, Any] | None = None, **changes: Any) -> Served:
     """Anew at each call. changes: of the data set."""
-    of, engine = replace(data(), **changes), RandomEngine(vocabulary=50_000)
+    return served_from(replace(data(), **changes), pack_name, calibration)
+
+
+def served_from(of: Prepared, pack_name: str = "", calibration: Mapping[str, Any] | None = None) -> Served:
+    """Any prepared data set behind a mock engine."""
+    engine = RandomEngine(vocabulary=50_000)
     layout = layout_of(of, load_tokenizer(BUILT_IN), pack_name)
     card = AdapterCard(
         base={"name": BUILT_IN}, dtype="float32", pack=layout.pack.name, tasks=[], history={"tokens": 160},

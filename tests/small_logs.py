@@ -84,7 +84,7 @@ def derived(
     impressions: everything but the split, which looks at the whole log."""
     log = frame([{**r, "event_id": r.get("event_id") or f"e{k}"} for k, r in enumerate(rows)])
     seen = labels.impressions(log, TASKS)
-    history = lines.lines(log, seen)
+    history = lines.lines(log, seen, TASKS)
     found = labels.examples(log, seen, TASKS)
     found["point"] = lines.points(found, history)
     by_impression, _ = replay(seen, CATEGORIES, freeze_at, NEVER)

@@ -93,7 +93,7 @@ def derived(events: pa.Table, tasks: dict[str, Task]) -> None:
         frame = labels.event_frame(events)
         shown = labels.impressions(frame, tasks)
         found = labels.examples(frame, shown, tasks)
-        lines.lines(frame, shown)
+        lines.lines(frame, shown, tasks)
         labels.uncredited_events(frame, shown, tasks)
     except UserError as error:
         str(error).encode()

@@ -274,7 +274,7 @@ def test_tasks_without_a_label_rule_alone_are_refused() -> None:
 
 
 def written(log: list[Row], tasks: dict[str, Task] = TASKS) -> list[list[object]]:
-    found = lines(frame(log), shown(log, tasks))
+    found = lines(frame(log), shown(log, tasks), tasks)
     found["known"] = (found.known_at - START) / MINUTE
     return list(found[["kind", "item_id", "known", "click", "convert"]].values.tolist())
 

@@ -232,7 +232,7 @@ def test_a_title_cannot_forge_a_line() -> None:
     assert "Fargo z z yes z yes X\to w no\n" in text
 
 
-LINES, REST = "lines: {conversion: c, purchase: p}", "name: x, head: h, ask: a"
+LINES, REST = "lines: {conversion: c, purchase: p, touch: t}", "name: x, head: h, ask: a"
 
 
 # ---- templates that operators write ---------------------------------------------------------------------

@@ -3,7 +3,9 @@
 Nothing is written here: either everything is read, or one message says what to correct.
 """
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -58,7 +60,9 @@ def read(mapping: FileMapping, findings: Findings) -> Loaded | None:
         return None
     tables, repairs = repair(tables)
     findings.repaired += [str(r) for r in repairs]
-    stated = {**mapping.reading, "tasks": tuple(mapping.reading.get("tasks") or _answerable(tables))}
+    tasks = tuple(mapping.reading.get("tasks") or _answerable(tables))
+    labels = _labels(tables, mapping.reading.get("labels", {}), tasks)
+    stated = {**mapping.reading, "tasks": tasks, "labels": labels}
     return Loaded(tables, Reading(**stated), list(findings.repaired))
 
 
@@ -103,11 +107,30 @@ def _rows(reader: Reader) -> pa.Table | None:
 
 def _answerable(tables: Tables) -> list[str]:
     """The shipped tasks for which the log has the events."""
-    has = set(tables.events["event"].unique().to_pylist())
+    events = tables.events
+    has = set(events["event"].unique().to_pylist())
     click = {"impression", "click"} <= has
     return [
         *(["click"] if click else []),
         *(["convert"] if click and "convert" in has else []),
         "return",
-        *(["next"] if click and tables.items.num_rows else []),
+        *(["next"] if _next_event(events) else []),
     ]
+
+
+def _next_event(events: pa.Table) -> str:
+    """The event whose items a user's next one is: clicks where there are some, else conversions, else what was shown
+    (such as rated items), else the commonest event with an item; "" where no event has one."""
+    counts = events["event"].filter(pc.is_valid(events["item_id"])).value_counts().to_pylist()
+    by_name = {c["values"]: c["counts"] for c in counts}
+    shipped = [name for name in ("click", "convert", "impression") if name in by_name]
+    return shipped[0] if shipped else max(by_name, key=lambda name: by_name[name], default="")
+
+
+def _labels(tables: Tables, labels: Mapping[str, Any], tasks: Iterable[str]) -> dict[str, Any]:
+    """The labels that a mapping states; a log without clicks says by itself what the next item is an event of."""
+    event = _next_event(tables.events)
+    own = labels.get("next", {})
+    if "next" not in tasks or event in ("", "click") or not isinstance(own, Mapping) or "event" in own:
+        return dict(labels)
+    return {**labels, "next": {"event": event, **own}}
