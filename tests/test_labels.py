@@ -241,8 +241,10 @@ def test_next_item_is_each_first_touch_asked_just_before_it() -> None:
     assert by_impression[["item_id", "minute"]].values.tolist() == [["c", 9]]
 
 
-def test_the_target_of_next_item_has_no_statistics() -> None:
-    data = prepared([row("u", item, m, e) for m, item in enumerate("abc") for e in ("impression", "click")])
+@pytest.mark.parametrize("event", ["click", "impression"])
+def test_the_target_of_next_item_has_no_statistics(event: str) -> None:
+    log = [row("u", item, m, e) for m, item in enumerate("abc") for e in ("impression", "click")]
+    data = prepared(log, {**TASKS, "next": rule(NEXT, event=event)})
     rows = data.examples.task == "next"
     assert rows.sum() == 3
     assert data.stats["running"][rows].drop(columns="candidates").isna().all(axis=None)
