@@ -54,11 +54,16 @@ def test_a_finished_run_is_left_as_it_is(
     assert (adapter / "merged-float32").exists()
 
 
-def test_a_folder_refuses_to_continue_with_another_recipe(shop: Prepared, base: Path, tmp_path: Path) -> None:
+def test_a_folder_refuses_to_continue_with_another_recipe_or_other_data(
+    shop: Prepared, base: Path, tmp_path: Path
+) -> None:
     recipe = replace(SMALL, base=str(base), steps=2)
     train_run(shop, recipe, tmp_path / "run")
     with pytest.raises(UserError, match="learning_rate"):
         train_run(shop, replace(recipe, learning_rate=1e-3), tmp_path / "run")
+    turned = replace(shop, examples=shop.examples.assign(weight=2.0))
+    with pytest.raises(UserError, match="another data"):
+        train_run(turned, recipe, tmp_path / "run")
 
 
 RUN = """
@@ -69,7 +74,15 @@ train(shop, recipe, __import__("pathlib").Path(sys.argv[2]))
 """
 
 
-def test_killed_at_any_moment_it_resumes_to_the_same_final_loss(
+def same_weights(one: Path, other: Path) -> None:
+    """Of two adapter folders."""
+    first, second = (load_file(folder / "adapter_model.safetensors") for folder in (one, other))
+    assert first.keys() == second.keys()
+    for name in first:
+        torch.testing.assert_close(first[name], second[name], rtol=1e-3, atol=1e-5)
+
+
+def test_killed_after_a_checkpoint_it_resumes_to_the_same_weights(
     shop: Prepared, base: Path, tmp_path: Path
 ) -> None:
     import pickle
@@ -87,26 +100,24 @@ def test_killed_at_any_moment_it_resumes_to_the_same_final_loss(
         )  # fmt: skip
 
     process = start("killed")
-    while process.poll() is None and not checkpoint.steps(tmp_path / "killed"):
+    while process.poll() is None and checkpoint.newest(tmp_path / "killed") is None:
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)  # as soon as a checkpoint folder begins to exist
+    process.send_signal(signal.SIGKILL)  # as soon as a checkpoint is whole
     process.wait()
     assert not (tmp_path / "killed" / "adapter").exists()
     assert start("killed").wait() == 0
     one, two = (AdapterCard.load(f) for f in (whole, tmp_path / "killed" / "adapter"))
+    assert two.training["resumed_from"].startswith("checkpoint-")
     assert one.metrics["loss"] == pytest.approx(two.metrics["loss"], rel=1e-5)
-    first, second = (
-        load_file(f / "adapter_model.safetensors") for f in (whole, tmp_path / "killed" / "adapter")
-    )
-    for name in first:
-        torch.testing.assert_close(first[name], second[name], rtol=1e-3, atol=1e-5)
+    same_weights(whole, tmp_path / "killed" / "adapter")
 
 
-def test_a_resumed_run_counts_tokens_and_seconds_from_its_start(
+def test_a_resumed_run_goes_on_as_if_it_had_never_been_stopped(
     shop: Prepared, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = replace(SMALL, base=str(base), steps=6, save_every=4, evaluate_every=1)
-    whole = AdapterCard.load(train_run(shop, recipe, tmp_path / "whole")).training
+    whole_run = train_run(shop, recipe, tmp_path / "whole")
+    whole = AdapterCard.load(whole_run).training
 
     def killed(path: Path) -> None:
         mark_complete(path)
@@ -117,9 +128,13 @@ def test_a_resumed_run_counts_tokens_and_seconds_from_its_start(
     with pytest.raises(KeyboardInterrupt):
         train_run(shop, recipe, tmp_path / "killed")
     monkeypatch.undo()
-    before = checkpoint.load_spent(checkpoint.folder(tmp_path / "killed", 4))
-    resumed = AdapterCard.load(train_run(shop, recipe, tmp_path / "killed")).training
+    kept = checkpoint.folder(tmp_path / "killed", 4)
+    before, written = checkpoint.load_spent(kept), (kept / checkpoint.MARKER).stat().st_mtime_ns
+    resumed_run = train_run(shop, recipe, tmp_path / "killed")
+    resumed = AdapterCard.load(resumed_run).training
     assert resumed["resumed_from"] == "checkpoint-4"
+    assert (kept / checkpoint.MARKER).stat().st_mtime_ns == written  # no step before it was taken again
+    same_weights(whole_run, resumed_run)  # with the optimizer's moments and the schedule of the whole run
     assert resumed["tokens"] == whole["tokens"] > before.tokens
     assert resumed["seconds"] > before.seconds > 0
     assert [e["num_tokens"] for e in resumed["log"]] == [e["num_tokens"] for e in whole["log"]]
