@@ -22,7 +22,6 @@ from serve.gateway.keys import SCOPES, Key, Keys
 from serve.gateway.limits import Limits
 
 LIMITS = Limits()
-SECRET = {"Authorization": "Bearer secret"}
 CHAT = {"model": "genrec", "messages": [{"role": "user", "content": "?"}]}
 TEXT = {"model": "genrec", "prompt": "a"}
 
@@ -70,11 +69,11 @@ def served(gateway: Gateway) -> Kept:
     return kept
 
 
-def post(app: FastAPI, path: str, body: dict[str, Any]) -> httpx2.Response:
+def post(app: FastAPI, path: str, body: dict[str, Any], key: str = "secret") -> httpx2.Response:
     async def ask() -> httpx2.Response:
-        transport = httpx2.ASGITransport(app)
+        transport, headers = httpx2.ASGITransport(app), {"Authorization": f"Bearer {key}"}
         async with httpx2.AsyncClient(
-            transport=transport, base_url="http://genrec", headers=SECRET
+            transport=transport, base_url="http://genrec", headers=headers
         ) as client:
             return await client.post(path, json=body)
 
