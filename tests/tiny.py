@@ -36,9 +36,9 @@ def save_tokenizer(folder: Path) -> Path:
     return folder
 
 
-def save_adapter(base: Path, folder: Path) -> Path:
+def save_adapter(base: Path, folder: Path, seed: int = 1) -> Path:
     """A LoRA adapter on every linear layer whose B is not zero, so that it changes the model."""
-    torch.manual_seed(1)
+    torch.manual_seed(seed)
     model: Any = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
     tuned = get_peft_model(model, LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM"))
     for name, weight in tuned.named_parameters():
