@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,11 @@ from genrec.dataset import Prepared
 from genrec.errors import UserError
 from genrec.followers import CANDIDATES, joined
 from genrec.item_names import ItemNames
-from genrec.labels import horizon_of
-from genrec.statistics import COLUMNS
 from genrec.tasks import Task
-from genrec.touches import Touches
-from genrec.visits import VISIT_COLUMNS
 from prompts.adapter import AdapterCard, histories_of, layout_of, prompts_hash
 from prompts.history import Histories
 from prompts.layout import Known, Layout
+from prompts.now import Now
 from prompts.tokens import Tokenizer
 from prompts.trie import NODES, Trie
 from serve.engine import Engine
@@ -57,22 +54,18 @@ class Served:
     engine: Engine
     predictor: Predictor
     catalog: Catalog
-    _past: dict[str, Touches] = field(default_factory=dict, init=False)  # by item task, when first asked for
-    _last: dict[str, dict[str, int]] = field(
-        default_factory=dict, init=False
-    )  # task -> user -> row, likewise
 
     @cached_property
-    def _points(self) -> dict[str, int]:
-        return self.data.points_now()
+    def _now(self) -> Now:
+        return Now(self.data)
 
     def point(self, user_id: str) -> int:
         """How many of the user's lines are known at the log's end: 0 for one who is new."""
-        return self._points.get(user_id, 0)
+        return self._now.point(user_id)
 
     def knows(self, user_id: str) -> bool:
         """Whether the log tells of this user."""
-        return user_id in self._points or user_id in self.layout.users
+        return user_id in self._now.points or user_id in self.layout.users
 
     @cached_property
     def _user_forms(self) -> frozenset[str]:
@@ -85,9 +78,7 @@ class Served:
 
     def touched(self, user_id: str, task: Task, point: int | None = None) -> list[str]:
         """Items that she has touched, as an item task means it, in order: in her first `point` lines, or in all."""
-        if task.name not in self._past:
-            self._past[task.name] = Touches(self.data, task)
-        return self._past[task.name].items(user_id, point)
+        return self._now.touched(user_id, task, point)
 
     @property
     def names(self) -> ItemNames:
@@ -115,30 +106,12 @@ class Served:
 
     def row(self, user_id: str, item_id: str) -> Row:
         """A question about an item, asked just after the log's end."""
-        stats = dict(zip(COLUMNS, self.data.statistics_now().read(user_id, item_id).tolist(), strict=True))
-        return Row(user_id, self.point(user_id), item_id, Known(stats))
+        return Row(user_id, self.point(user_id), item_id, self._now.about_item(user_id, item_id))
 
     def user_row(self, user_id: str, task: str) -> Row:
-        """The question about the user alone that was last asked of her, when a session was over. Anyone else, known or
-        not, is asked about the task's own horizon, and nothing is said of visits: none of their numbers is known."""
-        number = self._last_asked(task).get(user_id)
-        if number is None:
-            unknown = dict.fromkeys((*COLUMNS, *VISIT_COLUMNS), np.nan)
-            return Row(
-                user_id, self.point(user_id), "", Known.of(unknown, *horizon_of(self.layout.tasks[task]))
-            )
-        last = self.data.examples.iloc[number]
-        stats = self.data.stats["running"].iloc[number].to_dict()
-        point = min(int(last.point), self.point(user_id))
-        return Row(user_id, point, "", Known.of(stats, last.horizon_days, last.gap_days))
-
-    def _last_asked(self, task: str) -> dict[str, int]:
-        """By user, the row of the last example of a task."""
-        if task not in self._last:
-            rows = np.flatnonzero((self.data.examples.task == task).to_numpy())
-            users = self.data.examples.user_id.iloc[rows]
-            self._last[task] = dict(zip(users, rows.tolist(), strict=True))
-        return self._last[task]
+        """The question about the user alone, as prompts.now.Now.about_user says it."""
+        point, known = self._now.about_user(user_id, self.layout.tasks[task])
+        return Row(user_id, point, "", known)
 
     def recommend(self, user_id: str, k: int, nodes: int = NODES) -> Found:
         """The k items most likely to be next, of all that the user has not touched. nodes: paths of the catalog's trie
@@ -183,10 +156,7 @@ class Served:
     def followers(self, user_id: str, n: int = CANDIDATES, exclude: Collection[str] = ()) -> list[str]:
         """The n items, `exclude` left out, that followed what she touched last, best first, none that she has touched.
         The first CANDIDATES of all are those that her next question names."""
-        task, gone = self.item_task(), frozenset(exclude)
-        known = self.touched(user_id, task, self.point(user_id))
-        found = self.data.followers_now(task.name).candidates(known, n + len(gone))
-        return [item for item in found if item not in gone][:n]
+        return self._now.candidates(user_id, self.item_task(), n, exclude)
 
 
 def served(
