@@ -69,7 +69,7 @@ class Served:
 
     @cached_property
     def _user_forms(self) -> frozenset[str]:
-        return frozenset(form(user) for user in (*self._points, *self.layout.users))
+        return frozenset(form(user) for user in (*self._now.points, *self.layout.users))
 
     def writes_users_so(self, text: str) -> bool:
         """Whether a text with digits in it is written like a user id of the log: a number where ids are numbers,

@@ -11,6 +11,7 @@ if TYPE_CHECKING:  # --help loads nothing heavy
     from genrec.reading import Reading
 
 TASKS = "genrec.tasks"  # entry points that name a folder of task files: where a reading's tasks are looked up
+ACTIONS = "genrec.data"  # entry points that name a Command: an action of `genrec data` of another room
 PACKS = "genrec.packs"  # the entry point `genrec` there reads a pack by its name
 
 
@@ -160,6 +161,13 @@ def task_folders() -> list[Path]:
     return [Path(point.load()) for point in points]
 
 
+def other_actions() -> dict[str, Command]:
+    """The actions that other rooms and packages bring, by name."""
+    from importlib.metadata import entry_points
+
+    return {point.name: point.load() for point in entry_points(group=ACTIONS)}
+
+
 def check_pack(name: str) -> None:
     """Raises UserError for a pack that is not there or is not whole. Packs are of the room that writes prompts."""
     from importlib.metadata import entry_points
@@ -186,7 +194,7 @@ PREPARE = Command(
 
 command = group(
     "prepare and check data",
-    {"prepare": PREPARE, "check": CHECK},
+    {"prepare": PREPARE, "check": CHECK, **other_actions()},
     about="Read a public data set, or files of your own, into the data set that train and eval read.\n"
     "`genrec data prepare --help` lists the sources; docs/your-log.md is the way in for a log of your own.",
     examples=("genrec data prepare movielens-100k", "genrec data check shop/"),
