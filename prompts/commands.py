@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # --help loads nothing heavy
     from prompts.now import Now
     from prompts.prompt_text import Asked
 
-HISTORY_TOKENS = 384  # the demo recipe's
+HISTORY_TOKENS = 192  # the demo recipe's
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
