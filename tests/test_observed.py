@@ -1,7 +1,7 @@
 """Until when a log was observed: stated, or found where one late event would move it; and where days begin."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -99,7 +99,7 @@ def test_a_log_that_was_watched_on_after_its_last_event_censors_less() -> None:
     [
         ("soon", "end is 'soon', which is no time"),
         ("2022-13-01", "Not a day of 1970 to 2200"),
-        ((datetime.now(UTC) + timedelta(days=9)).isoformat(), "which lies ahead"),
+        ("2199-12-31", "which lies ahead"),
         ("2021-01-01", "All events come after the end, 2021-01-01"),
     ],
 )
