@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,6 +41,7 @@ class Kept:
         before = json.loads(path.read_text()) if path.exists() else {}
         self.faults: dict[str, dict[str, Any]] = {row["name"]: row for row in before.get("faults", [])}
         self.clean: dict[str, float] = before.get("clean", {}) if before.get("commit") == commit else {}
+        self.red: dict[str, str] = {}
         self.about = {
             "command": "make mutants", "commit": commit, "date": str(datetime.now(UTC).date()),
             "machine": machine(), "jobs": jobs,
@@ -50,9 +51,13 @@ class Kept:
         """Whether there is a result of this fault, in this file, under these tests."""
         return self.faults.get(fault.name, {}).get("of") == fault.fingerprint()
 
-    def passed(self, file: str, seconds: float) -> None:
+    def without_a_fault(self, file: str, outcome: Outcome) -> None:
+        """What came of a file's tests where no fault is in the code."""
         with self._lock:
-            self.clean[file] = seconds
+            if outcome.result == "survived":
+                self.clean[file] = outcome.seconds
+            else:
+                self.red[file] = outcome.by or outcome.result
             self._write()
 
     def put(self, fault: Fault, outcome: Outcome) -> None:
@@ -80,16 +85,21 @@ def main() -> int:
     )
     parser.add_argument("--jobs", type=int, default=2, help="faults tried at a time, at most one a core")
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="these faults, again")
+    parser.add_argument(
+        "--trust",
+        action="store_true",
+        help="the tests are known to pass: do not run them without a fault first",
+    )
     parser.add_argument("--out", type=Path, default=RESULTS, help="the file of results")
     args = parser.parse_args()
     try:
-        return _run(args.jobs, args.only, args.out)
+        return _run(args.jobs, args.only, args.out, args.trust)
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
 
 
-def _run(jobs: int, only: Sequence[str], out: Path) -> int:
+def _run(jobs: int, only: Sequence[str], out: Path, trust: bool) -> int:
     kept = Kept(out.absolute(), _commit(), jobs)
     chosen = [fault for fault in faults(only) if only or not kept.has(fault)]
     for fault in chosen:  # a list that has rotted is refused before any work
@@ -100,35 +110,34 @@ def _run(jobs: int, only: Sequence[str], out: Path) -> int:
         for number in range(jobs):
             copies.put(copied(Path(place, str(number))))
 
-        def in_a_copy(work: Callable[[Path], None]) -> None:
+        def tried_together(group: list[Fault]) -> None:
+            """Faults whose tests stand in the same files; these pass before the first of them is tried."""
             copy = copies.get()
             try:
-                work(copy)
+                for file in _by_file(group) if not trust else ():
+                    if file not in kept.clean and file not in kept.red:
+                        kept.without_a_fault(file, run_tests(named[file], copy, threads))
+                for fault in group:
+                    red = [file for file in _by_file([fault]) if file in kept.red]
+                    if red:
+                        outcome = Outcome(
+                            "broken", 0.0, f"{red[0]} fails without a fault: {kept.red[red[0]]}"
+                        )
+                    else:
+                        outcome = tried(fault, copy, threads)
+                    kept.put(fault, outcome)
+                    print(
+                        f"{outcome.result:10} {outcome.seconds:6.1f} s  {fault.name}: {fault.what}",
+                        flush=True,
+                    )
             finally:
                 copies.put(copy)
 
-        def without_a_fault(tests: list[str]) -> None:
-            def work(copy: Path) -> None:
-                file, outcome = tests[0].partition("::")[0], run_tests(tests, copy, threads)
-                if outcome.result != "survived":
-                    what = f"{file} does not pass without a fault: {outcome.by or outcome.result}"
-                    raise UserError(what, where=file, cure="mend that first")
-                kept.passed(file, outcome.seconds)
-
-            in_a_copy(work)
-
-        def with_fault(fault: Fault) -> None:
-            def work(copy: Path) -> None:
-                outcome = tried(fault, copy, threads)
-                kept.put(fault, outcome)
-                print(f"{outcome.result:10} {outcome.seconds:6.1f} s  {fault.name}: {fault.what}", flush=True)
-
-            in_a_copy(work)
-
-        files = {file: tests for file, tests in _by_file(chosen).items() if file not in kept.clean}
-        print(f"{len(files)} files of tests without a fault, then {len(chosen)} faults", flush=True)
-        list(pool.map(without_a_fault, files.values()))
-        list(pool.map(with_fault, chosen))
+        named, groups = _by_file(chosen), dict[tuple[str, ...], list[Fault]]()
+        for fault in chosen:
+            groups.setdefault(tuple(_by_file([fault])), []).append(fault)
+        print(f"{len(chosen)} faults, {len(faults(only)) - len(chosen)} have a result", flush=True)
+        list(pool.map(tried_together, groups.values()))
     left = [kept.faults[fault.name] for fault in faults(only) if fault.name in kept.faults]
     bad = [row for row in left if row["result"] != "killed" and not row.get("argued")]
     print(
