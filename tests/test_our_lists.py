@@ -16,6 +16,7 @@ from genrec.touches import Touches
 from prompts.adapter import histories_of, layout_of
 from prompts.base_files import BUILT_IN
 from prompts.language_model import load_tokenizer
+from prompts.layout import Known
 
 
 def some(task: str, n: int) -> np.ndarray:
@@ -37,6 +38,24 @@ def test_lists_hold_unseen_items_of_the_catalog_and_all_that_are_left(regime: st
         assert set(items or ()) == catalog - seen
         seen_any = seen_any or bool(seen)
     assert seen_any
+
+
+@pytest.mark.parametrize("task", ["click", "convert", "return", "next"])
+def test_questions_stand_behind_what_was_known_before_them(task: str) -> None:
+    """No line of the history became known at the question's own moment or later: no answer stands in it."""
+    model, rows = ours(shop()), some(task, 5)
+    model.fit(shop(), "running")
+    asked, wanted = shop().examples.iloc[rows], set()
+    for row, user, ts in zip(rows, asked.user_id, asked.ts, strict=True):
+        known = int(((shop().lines.user_id == user) & (shop().lines.known_at < ts)).sum())
+        ids = model.histories.context(user, known).tolist()
+        if task == "next":
+            stats = shop().stats["running"].iloc[row].to_dict()
+            ids += model.layout.question("next", known=Known(stats)).ids
+        wanted.add(tuple(ids))
+    _ = model.rank(shop(), rows, 3) if task == "next" else model.predict(shop(), rows)
+    assert isinstance(model.engine, RandomEngine)
+    assert {request.context for call in model.engine.calls for request in call} == wanted
 
 
 def test_what_is_remembered_of_one_regime_is_no_answer_of_another() -> None:
