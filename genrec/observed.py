@@ -26,14 +26,17 @@ ENOUGH = 100
 
 
 def stated_end(reading: Reading) -> int | None:
-    """The reading's `end` in microseconds UTC, None where it states none. A date alone means the end of that day; a
-    time without an offset is one of the reading's time zone. Raises UserError for what is neither or lies ahead."""
+    """The reading's `end`, the last moment that was observed, in microseconds UTC; None where it states none.
+
+    A date alone means the last microsecond of that day: in a log of days the next day's events stand right behind it. A
+    time without an offset is one of the reading's time zone. Raises UserError for what is neither or lies ahead.
+    """
     here = zone(reading.time_zone)
     if not reading.end:
         return None
     cure = "write it like 2024-05-31, the end of that day, or 2024-05-31T18:00:00Z"
     if len(reading.end) == len("2024-05-31"):
-        end = day_end(reading.end, "end", reading.time_zone)
+        end = day_end(reading.end, "end", reading.time_zone) - 1
     else:
         try:
             moment = datetime.fromisoformat(reading.end)

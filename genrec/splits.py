@@ -77,7 +77,7 @@ def assign(
         return _by_last(examples, end)
     if by == "users":
         return _by_users(examples, split["folds"], split["fold"], end)
-    return _as_given(examples, end if stated else end + DAY)
+    return _as_given(examples, end + 1 if stated else end + DAY)
 
 
 def _by_time(examples: pd.DataFrame, fractions: Any, end: int) -> tuple[np.ndarray, int]:
@@ -120,7 +120,10 @@ def _by_users(examples: pd.DataFrame, folds: int, fold: int, end: int) -> tuple[
 
 def _as_given(examples: pd.DataFrame, end: int) -> tuple[np.ndarray, int]:
     """The split that each example's cut-off names. Censored where its window closes after the first test question
-    (for the test itself: after the log's end, which in a log of days is not before its last day's)."""
+    (for the test itself: after the log's end, which in a log of days is not before its last day's).
+
+    end: the first moment, in microseconds UTC, that was not observed. A cut-off's window is over just before it closes.
+    """
     names = np.where(np.isin(examples.hint, SPLITS), examples.hint, "censored").astype(object)
     known, ts = examples.known_at.to_numpy(), examples.ts.to_numpy()
     names[known > end] = "censored"

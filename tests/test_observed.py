@@ -87,6 +87,24 @@ def test_a_stated_end_censors_what_it_does_not_cover_and_keeps_out_what_comes_la
     assert set(open_.split) == {"censored"}
 
 
+def test_the_last_day_of_a_log_of_days_is_the_stated_one() -> None:
+    """Events of a log of days stand at midnight, where the day before them ends."""
+    bought = [row(user, "a", day * 24 * 60, "convert") for user in "uv" for day in range(8)]
+    by_days = Task(
+        "return", "binary", answers=(" yes", " no"),
+        label={
+            "rule": "returns", "session_gap": "1h", "horizon": "3d",
+            "cutoffs": [{"at": "2022-01-10", "horizon": "3d", "split": "test"}],
+        },
+    )  # fmt: skip
+    reading = Reading("days", tasks=("return",), split={"by": "given"}, end="2022-01-13")
+    labelled = label(Loaded(tables(bought), reading, []), {"return": by_days})
+    assert labelled.frame.ts.max() == utc("2022-01-13T00:00:00")
+    assert labelled.examples.split.tolist() == ["test", "test"]  # its three days are over with the stated one
+    day_short = label(Loaded(tables(bought), replace(reading, end="2022-01-12"), []), {"return": by_days})
+    assert day_short.examples.split.tolist() == ["censored", "censored"]
+
+
 def test_a_log_that_was_watched_on_after_its_last_event_censors_less() -> None:
     short, watched = (prepare(loaded(steady(), end=end), TASKS) for end in ("", "2022-01-09T12:00:00Z"))
     assert counted(short)["click", "censored"] > counted(watched).get(("click", "censored"), 0)
@@ -114,10 +132,9 @@ def test_an_end_is_read_in_the_logs_time_zone() -> None:
         stated_end(replace(berlin, end="2024-05-31")),
         stated_end(replace(berlin, end="2024-06-01T00:00")),
     )
-    assert day == hour == stated_end(replace(berlin, end="2024-05-31T22:00:00Z"))
-    assert stated_end(Reading("small", end="2024-05-31")) == stated_end(
-        Reading("small", end="2024-06-01T00:00:00Z")
-    )
+    assert hour == stated_end(replace(berlin, end="2024-05-31T22:00:00Z")) == utc("2024-05-31T22:00:00")
+    assert day == hour - 1
+    assert stated_end(Reading("small", end="2024-05-31")) == utc("2024-06-01T00:00:00") - 1
     with pytest.raises(UserError, match="No time zone 'Berlin'"):
         stated_end(Reading("small", time_zone="Berlin"))
 
@@ -178,7 +195,13 @@ def test_a_mapping_states_end_and_time_zone_with_and_without_quotes(
     lines = [f"u,{1 + n % 2},2024-05-{1 + n // 24:02}T{n % 24:02}:00:00Z,visit" for n in range(240)]
     (tmp_path / "events.csv").write_text("\n".join(["user_id,item_id,ts,event", *lines]))
     (tmp_path / "items.csv").write_text("item_id,title\n1,Tea\n2,Cup\n")
-    for end in ("2024-05-08", "'2024-05-08'", "2024-05-08T22:00:00Z", "2024-05-09 00:00:00"):
+    # One event stands where the day ends: a time means that moment, a date the day before it.
+    for end, late in (
+        ("2024-05-08", 50),
+        ("'2024-05-08'", 50),
+        ("2024-05-08T22:00:00Z", 49),
+        ("2024-05-09 00:00:00", 49),
+    ):
         (tmp_path / "mapping.yaml").write_text(
             f"end: {end}\ntime_zone: Europe/Berlin\nevents: {{path: events.csv}}\nitems: {{path: items.csv}}\n"
             "labels: {return: {horizon: 1d}}\n"
@@ -186,7 +209,7 @@ def test_a_mapping_states_end_and_time_zone_with_and_without_quotes(
         parser = fill(Parser(prog="genrec data"), command)
         out = tmp_path / "out"
         assert not command.run(parser.parse_args(["prepare", "files", str(tmp_path), "--out", str(out)]))
-        assert "49 events come after the end" in capsys.readouterr().out
+        assert f"{late} events come after the end" in capsys.readouterr().out
         data = Prepared.load(out)
         assert data.reading.time_zone == "Europe/Berlin"
         assert data.tables.events["ts"].to_pylist()[-1] <= datetime(2024, 5, 8, 22, tzinfo=UTC)
