@@ -250,3 +250,19 @@ def test_a_missing_column_is_looked_for_under_another_name(folder: Path) -> None
     cures = [finding.cure for finding in check(folder, [TASKS]).findings.refused]
     assert "columns: {user_id: customer_id}" in cures[0]
     assert "columns: {ts: timestamp}" in cures[1]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_a_log_of_other_names_lacks_columns_and_not_rows(suffix: str, folder: Path) -> None:
+    log = pd.DataFrame({"who": ["u", "v"], "what": ["1", "1"], "when": ["2024-05-31", "2024-05-31"]})
+    write = {
+        ".csv": lambda path: log.to_csv(path, index=False),
+        ".jsonl": lambda path: log.to_json(path, orient="records", lines=True),
+        ".parquet": log.to_parquet,
+    }
+    write[suffix](folder / f"events{suffix}")
+    findings = Findings()
+    assert read(find_mapping(folder, None), findings) is None
+    assert [f.what for f in findings.refused] == [
+        f"events has no column {name!r}" for name in ("user_id", "ts", "event")
+    ]

@@ -41,7 +41,7 @@ def read_csv(path: Path, delimiter: str, wanted: Callable[[str], bool]) -> tuple
                 column_types=dict.fromkeys(header, pa.string()),
                 strings_can_be_null=True,
                 null_values=[""],
-                include_columns=[name for name in header if wanted(name)] or header[:1],
+                include_columns=to_read(header, wanted),
             ),
         )
     except (pa.ArrowInvalid, OSError) as error:
@@ -82,6 +82,11 @@ def csv_records(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
             raise UserError(
                 f"Not CSV: {error}", where=f"{path}, line {start}", cure="correct the line"
             ) from error
+
+
+def to_read(names: list[str], wanted: Callable[[str], bool]) -> list[str]:
+    """The wanted columns of a file; where it has none of them the first, by which its rows can be counted."""
+    return [name for name in names if wanted(name)] or names[:1]
 
 
 def is_surrogate(text: str) -> bool:

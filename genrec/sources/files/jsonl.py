@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import pyarrow as pa
 
 from genrec.errors import UserError
-from genrec.sources.files.csv_file import TO_UTF8, is_surrogate
+from genrec.sources.files.csv_file import TO_UTF8, is_surrogate, to_read
 from genrec.sources.files.unpack import open_text
 
 Columns = tuple[list[str], dict[str, pa.Array], dict[str, UserError]]
@@ -22,7 +22,7 @@ def read_jsonl(path: Path, wanted: Callable[[str], bool]) -> Columns:
         lines.append(line)
     names = list(dict.fromkeys(key for record in records for key in record))
     columns, faults = {}, {}
-    for name in filter(wanted, names):
+    for name in to_read(names, wanted):
         try:
             columns[name] = _typed(path, lines, name, [record.get(name) for record in records])
         except UserError as error:

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from genrec.errors import UserError
+from genrec.sources.files.csv_file import to_read
 from genrec.sources.files.jsonl import Columns
 
 
@@ -17,7 +18,7 @@ def read_parquet(path: Path, wanted: Callable[[str], bool]) -> Columns:
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise UserError(f"Two columns are called {twice[0]!r}", str(path), "rename one of them")
         # Without `partitioning`, a folder called k=v above the file would become a column.
-        table = pq.read_table(path, columns=[name for name in names if wanted(name)], partitioning=None)
+        table = pq.read_table(path, columns=to_read(names, wanted), partitioning=None)
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"Not a whole Parquet file: {error}", str(path), "write it again") from error
     faults = {}
