@@ -68,5 +68,8 @@ def warn_of_events_that_stop(labelled: LabelledLog, findings: Findings) -> None:
 
 
 def _unlikely(outside: int, others: int, count: int) -> bool:
-    """Whether `count` events that fall where `others` do would nearly never all miss the part that `outside` are in."""
-    return bool(count * np.log1p(-min(outside / others, 1 - 1e-9)) < np.log(SURPRISE))
+    """Whether `count` events that fall where `others` do would nearly never all miss the part that `outside` are in.
+
+    One pseudo-event more than `others` stands elsewhere: that all of a few are outside says little.
+    """
+    return bool(count * np.log1p(-outside / (others + 1)) < np.log(SURPRISE))

@@ -112,6 +112,14 @@ def test_an_event_that_is_recorded_for_a_part_of_the_log_is_warned_of(kept: str,
     assert "`end: " in warned(rows) or kept == "after"
 
 
+def test_the_first_click_of_a_few_events_is_no_sign_of_a_recording_that_began_later() -> None:
+    rows = [row("u", "a", 0, "impression"), row("u", "b", 0, "impression"), row("u", "a", 1, "click")]
+    assert "There is no click" not in warned(rows, {"click": CLICK})
+    many = [row("u", "a", 2 * n, "impression") for n in range(99)]
+    late = [row("u", "a", 200 + n, "click") for n in range(9)]
+    assert "There is no click before" in warned([*many, *late], {"click": CLICK})
+
+
 def test_names_that_differ_in_spelling_are_told_with_the_value_to_write() -> None:
     called = {"impression": "Impression", "click": "CLICK", "convert": "purchase"}
     rows = changed(pages(), lambda r: {**r, "event": called[r["event"]]})
