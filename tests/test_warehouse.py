@@ -266,3 +266,13 @@ def test_a_log_of_other_names_lacks_columns_and_not_rows(suffix: str, folder: Pa
     assert [f.what for f in findings.refused] == [
         f"events has no column {name!r}" for name in ("user_id", "ts", "event")
     ]
+
+
+def test_empty_text_is_no_id_in_any_format(folder: Path) -> None:
+    rows = [{"user_id": "u", "item_id": "", "ts": "2024-05-31", "event": "visit"}] * 2
+    log = folder / "events.jsonl"
+    log.write_text("\n".join(json.dumps(r) for r in rows))
+    assert load(folder).tables.events["item_id"].null_count == 1  # of one event: the second repeats it
+    log.write_text("\n".join(json.dumps({**r, "user_id": ""}) for r in rows))
+    with pytest.raises(UserError, match="user_id is empty"):
+        load(folder)

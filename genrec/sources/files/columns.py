@@ -94,7 +94,8 @@ class Reader:
         self.findings.refuse(what, where, cure, len(rows), shown)
 
     def text(self, ours: str, required: bool, optional: bool = False) -> pa.Array | None:
-        """Text or whole numbers, as strings. required: null is refused. optional: the column may be missing."""
+        """Text or whole numbers, as strings; empty text is null, as in a CSV. required: null is refused. optional: the
+        column may be missing."""
         array = self.raw(ours, optional)
         if array is None:
             return None
@@ -103,6 +104,7 @@ class Reader:
         except NotText as error:
             self.refuse(error.rows, ours, f"{ours} is {error.what}", error.cure, array)
             return None
+        texts = pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
         if required and texts.null_count:
             self.refuse(~filled(texts), ours, f"{ours} is empty", "fill it, or leave the row out")
             return None
