@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from small_prompts import SHIPPED
 
+from genrec.item_names import ItemNames
 from serve.gateway.admission import REMEMBERED, Admission, Busy, Prefix
 from serve.gateway.prices import (
     CONTEXT_TOKENS,
@@ -121,8 +122,10 @@ def test_words_of_a_client_cost_what_they_make_the_engine_read() -> None:
 KNOWN = {"1": {"title": "Toy Story"}, "2": {"title": "Fargo"}}
 ABOUT = {True: [SHIPPED["click"], SHIPPED["convert"]], False: [SHIPPED["return"]]}
 SERVED: Any = SimpleNamespace(
-    tasks_about=ABOUT.__getitem__, item=str, layout=SimpleNamespace(items=KNOWN, tasks=SHIPPED)
-)  # fmt: skip
+    tasks_about=ABOUT.__getitem__,
+    names=ItemNames({item: row["title"] for item, row in KNOWN.items()}),
+    layout=SimpleNamespace(items=KNOWN, tasks=SHIPPED),
+)
 
 
 @pytest.mark.parametrize(
