@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # --help loads nothing heavy
     from genrec.tasks import Task
     from prompts.layout import Layout
     from prompts.now import Now
-    from prompts.prompt_text import Asked
+    from prompts.prompt_text import ShownQuestion
 
 HISTORY_TOKENS = 192  # the demo recipe's
 
@@ -97,7 +97,7 @@ def _check_user(data: "Prepared", user_id: str) -> None:
 
 def _questions(
     args: argparse.Namespace, data: "Prepared", layout: "Layout", now: "Now", regime: str
-) -> list["Asked"]:
+) -> list["ShownQuestion"]:
     """What is asked: an example, or every chosen task's question as of the log's end."""
     if args.task is not None and args.task not in layout.tasks:
         raise UserError(
@@ -112,23 +112,23 @@ def _questions(
     return [_asked_now(task, args.user, item, layout, now) for task in chosen if task.question or task.given]
 
 
-def _asked_now(task: "Task", user: str, item: str, layout: "Layout", now: "Now") -> "Asked":
-    from prompts.prompt_text import Asked
+def _asked_now(task: "Task", user: str, item: str, layout: "Layout", now: "Now") -> "ShownQuestion":
+    from prompts.prompt_text import ShownQuestion
 
     if task.kind == "item":
-        return Asked(task.name, now.point(user), now.about_next(user, task))
+        return ShownQuestion(task.name, now.point(user), now.about_next(user, task))
     if task.label["rule"] == "returns":
         point, known = now.about_user(user, task)
-        return Asked(task.name, point, known)
-    return Asked(task.name, now.point(user), now.about_item(user, item), item, _about(layout, item))
+        return ShownQuestion(task.name, point, known)
+    return ShownQuestion(task.name, now.point(user), now.about_item(user, item), item, _about(layout, item))
 
 
-def _example(args: argparse.Namespace, data: "Prepared", layout: "Layout", regime: str) -> "Asked":
+def _example(args: argparse.Namespace, data: "Prepared", layout: "Layout", regime: str) -> "ShownQuestion":
     """The user's N-th example of a task, counted from 1 in time order."""
     import numpy as np
 
     from prompts.layout import Known
-    from prompts.prompt_text import Asked
+    from prompts.prompt_text import ShownQuestion
 
     if args.task is None:
         raise UserError("--example is of a task", where="--example", cure="name one with --task")
@@ -145,7 +145,7 @@ def _example(args: argparse.Namespace, data: "Prepared", layout: "Layout", regim
     about = _about(layout, example.item_id) if example.item_id else ""
     split = f"; {example.split} split, label {example.label:g}" if layout.tasks[args.task].answers else about
     item = example.item_id if layout.tasks[args.task].kind != "item" else ""
-    return Asked(args.task, int(example.point), known, item, (about if item else "") + split)
+    return ShownQuestion(args.task, int(example.point), known, item, (about if item else "") + split)
 
 
 def _item(data: "Prepared", layout: "Layout", user: str, name: str | None) -> str:

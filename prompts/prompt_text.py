@@ -9,7 +9,7 @@ from prompts.layout import Known, Layout, Question
 
 
 @dataclass(frozen=True)
-class Asked:
+class ShownQuestion:
     """One question behind a user's context.
 
     task: its name. point: how many of the user's lines are known when it is asked. item_id: "" where it is about the
@@ -23,7 +23,9 @@ class Asked:
     about: str = ""
 
 
-def prompt_text(layout: Layout, histories: Histories, user_id: str, questions: Sequence[Asked]) -> str:
+def prompt_text(
+    layout: Layout, histories: Histories, user_id: str, questions: Sequence[ShownQuestion]
+) -> str:
     """Several paragraphs: the tokens by part, the context as the model reads it, each question, the columns that no
     prompt uses. Questions of the same point share a context."""
     points = dict.fromkeys(question.point for question in questions)
@@ -35,7 +37,7 @@ def prompt_text(layout: Layout, histories: Histories, user_id: str, questions: S
 
 
 def _with_context(
-    layout: Layout, histories: Histories, user_id: str, point: int, questions: Sequence[Asked]
+    layout: Layout, histories: Histories, user_id: str, point: int, questions: Sequence[ShownQuestion]
 ) -> list[str]:
     """The table of parts, the context and its questions."""
     head = len(layout.head(user_id))
