@@ -26,13 +26,18 @@ ELSEWHERE = "free some space, or name a folder on another disk"
 REPLACED = "old"  # in the temporary folder: what stood in the place before
 
 
+def temporary(name: str) -> str:
+    """What the names of temporary folders for `name` begin with: nobody else names a folder so."""
+    return f".{name}.genrec-"
+
+
 @contextmanager
 def written_whole(folder: Path) -> Iterator[Path]:
     """A temporary folder to fill, which then replaces `folder`; an error leaves what was there before.
 
     Raises UserError that names the place where the disk is full or cannot be written to.
     """
-    with _part(folder.parent, f".{folder.name}-") as part, place_named(folder):
+    with _part(folder.parent, temporary(folder.name)) as part, place_named(folder):
         yield part
         _flush(part)
         part.chmod(0o755)
@@ -59,7 +64,7 @@ def folders_written_whole(folder: Path, names: Sequence[str]) -> Iterator[Path]:
     with (
         place_named(folder),
         only_writer(folder),
-        _part(folder, ".new-", *(f".{name}-" for name in names), undo=names) as part,
+        _part(folder, temporary("new"), undo=names) as part,
     ):
         yield part
         _flush(part)
@@ -81,7 +86,7 @@ def file_written_whole(path: Path) -> Iterator[Path]:
 
     Raises UserError that names the file where the disk is full or cannot be written to.
     """
-    with _part(path.parent, f".{path.name}-") as folder, place_named(path):
+    with _part(path.parent, temporary(path.name)) as folder, place_named(path):
         part = folder / path.name
         yield part
         _flush(part)
@@ -94,7 +99,7 @@ def file_tried(path: Path) -> Iterator[Path]:
 
     Raises UserError as file_written_whole.
     """
-    with _part(path.parent, f".{path.name}-") as folder, place_named(path):
+    with _part(path.parent, temporary(path.name)) as folder, place_named(path):
         yield folder / path.name
         _flush(folder / path.name)
 
@@ -145,15 +150,14 @@ def _permitted(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _part(parent: Path, prefix: str, *leftovers: str, undo: Sequence[str] = ()) -> Iterator[Path]:
-    """A temporary folder in parent, locked while it is filled and gone at the end.
+def _part(parent: Path, prefix: str, undo: Sequence[str] = ()) -> Iterator[Path]:
+    """A temporary folder in parent, locked while it is filled and gone at the end; leftovers are removed first.
 
-    leftovers: prefixes of those that killed runs may have left, which are removed first. undo: folders of parent that
-    such a run may have moved into its own and not replaced.
+    undo: folders of parent that such a run may have moved into its own and not replaced.
     """
     with _permitted(parent):
         parent.mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(parent, (prefix, *leftovers), undo)
+        _remove_leftovers(parent, prefix, undo)
         part, lock = _locked_folder(parent, prefix)
     try:
         yield part
@@ -201,9 +205,9 @@ def only_writer(folder: Path) -> Iterator[None]:
         os.close(lock)
 
 
-def _remove_leftovers(parent: Path, prefixes: Sequence[str], undo: Sequence[str]) -> None:
+def _remove_leftovers(parent: Path, prefix: str, undo: Sequence[str]) -> None:
     """Remove the temporary folders of processes that are gone, once what they had moved away is back."""
-    pattern = re.compile(rf"({'|'.join(map(re.escape, prefixes))})[a-z0-9_]{{8}}(\.{REPLACED})?")
+    pattern = re.compile(rf"{re.escape(prefix)}[a-z0-9_]{{8}}(\.{REPLACED})?")
     for path in sorted(parent.iterdir()):
         if pattern.fullmatch(path.name) and (lock := _lock(path)) is not None:
             if any(not (parent / name).exists() for name in undo):

@@ -13,7 +13,7 @@ from typing import Any
 
 from genrec.errors import UserError
 from genrec.fields import read_stored
-from genrec.files import file_written_whole, only_writer
+from genrec.files import file_written_whole, only_writer, temporary
 
 RUN_FILE = "run.json"
 PARTS = "[0-9]*.parquet"
@@ -51,7 +51,7 @@ def cleared(parts: Path) -> None:
 def _emptied(parts: Path) -> None:
     for path in (parts / RUN_FILE, *parts.glob(PARTS)):
         path.unlink(missing_ok=True)
-    for cut_off in (*parts.glob(f".{PARTS}-*"), *parts.glob(f".{RUN_FILE}-*")):  # by a kill
+    for cut_off in (*parts.glob(f"{temporary(PARTS)}*"), *parts.glob(f"{temporary(RUN_FILE)}*")):  # by a kill
         shutil.rmtree(cut_off, ignore_errors=True)
 
 

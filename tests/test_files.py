@@ -14,6 +14,7 @@ from genrec.files import (
     file_written_whole,
     folders_written_whole,
     place_named,
+    temporary,
     written_whole,
 )
 
@@ -105,7 +106,7 @@ def test_an_error_between_the_renames_brings_the_old_pair_back(
     rename = Path.rename
 
     def refused(self: Path, target: Path) -> Path:
-        if target == tmp_path / "prepared" and self.parent.name.startswith(".new-"):
+        if target == tmp_path / "prepared" and self.parent.name.startswith(temporary("new")):
             raise OSError(errno.ENOSPC, "No space left on device")
         return rename(self, target)
 
@@ -118,25 +119,32 @@ def test_an_error_between_the_renames_brings_the_old_pair_back(
 def test_leftovers_of_killed_writers_are_removed_and_those_at_work_are_not(tmp_path: Path) -> None:
     dead, left = holder("one", tmp_path / "adapter")
     kill(dead)
-    (tmp_path / ".adapter-abcd_012.old").mkdir()
-    (tmp_path / ".adapter-b-abcd_012").mkdir()  # of a folder called adapter-b
+    (tmp_path / f"{temporary('adapter')}abcd_012.old").mkdir()
+    (tmp_path / f"{temporary('adapter-b')}abcd_012").mkdir()  # of a folder called adapter-b
     live, held = holder("one", tmp_path / "adapter")
     try:
         assert not (tmp_path / left).exists()
-        assert not (tmp_path / ".adapter-abcd_012.old").exists()
+        assert not (tmp_path / f"{temporary('adapter')}abcd_012.old").exists()
         with written_whole(tmp_path / "adapter") as part:
             (part / "weights").write_text("whole")
         assert (tmp_path / held / "half").exists()
     finally:
         kill(live)
-    assert {path.name for path in tmp_path.iterdir()} == {"adapter", held, ".adapter-b-abcd_012"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "adapter",
+        held,
+        f"{temporary('adapter-b')}abcd_012",
+    }
 
 
-def test_what_earlier_versions_left_beside_a_data_set_is_removed(tmp_path: Path) -> None:
-    for name in (".tables-ab12cd34", ".prepared-ab12cd34", ".tables-ab12cd34.old"):
+def test_a_users_own_hidden_folders_are_never_taken_for_leftovers(tmp_path: Path) -> None:
+    for name in (".adapter-20240501", ".tables-ab12cd34", ".new-20240501", ".adapter-20240501.old"):
         (tmp_path / name).mkdir()
+        (tmp_path / name / "notes.txt").write_text("a user's own")
+    with written_whole(tmp_path / "adapter") as part:
+        (part / "weights").write_text("whole")
     write_pair(tmp_path, "new")
-    assert versions(tmp_path) == {"tables": "new", "prepared": "new"}
+    assert len(list(tmp_path.glob(".*/notes.txt"))) == 4
 
 
 def test_two_processes_do_not_write_one_data_set_at_once(tmp_path: Path) -> None:
