@@ -124,6 +124,6 @@ def histories_of(data: Prepared, layout: Layout, history_tokens: int, regime: st
 
 
 def prompts_hash(layout: Layout) -> str:
-    """Changes with any word of the pack or a task."""
-    words = repr((layout.pack, sorted(layout.tasks.items())))
+    """Changes with any word of the pack or a task, and with the kind of log, which chooses among the words."""
+    words = repr((layout.pack, sorted(layout.tasks.items()), layout.log))
     return hashlib.sha256(words.encode()).hexdigest()[:16]

@@ -6,14 +6,16 @@ import numpy as np
 import pytest
 from served_shop import served_from
 from small_logs import CLICK, CONVERT, NEXT, Row, prepared, row
+from small_prompts import tokens
 
 from finetune.mixture import Mixture, MixtureOptions
 from genrec.dataset import Prepared, prepare
 from genrec.sources.files import load
 from genrec.tasks import load_tasks
 from genrec.touches import Touches
-from prompts.layout import Known
-from prompts.pack import TASKS
+from prompts.adapter import prompts_hash
+from prompts.layout import Known, Layout
+from prompts.pack import TASKS, load_pack
 from serve.guest import GUEST, Told, guest
 
 HEADS = {
@@ -138,3 +140,12 @@ def test_what_was_touched_before_is_no_next_item() -> None:
     data = prepared([*shown_log(), row("u", "c", 70, "click")], SHOWN)
     asked = data.examples[(data.examples.task == "next") & (data.examples.user_id == "u")]
     assert asked.item_id.tolist() == ["a", "b"]  # c was bought before it was clicked
+
+
+def test_a_log_that_has_become_one_of_another_kind_is_written_in_other_words() -> None:
+    """So an adapter that was trained on purchases alone is not served after the first click."""
+    hashes = {
+        prompts_hash(Layout(tokens(), load_pack("goods-en"), {"next": NEXT}, {}, {}, kind))
+        for kind in ("bought", "touched", "visits")
+    }
+    assert len(hashes) == 3
