@@ -127,4 +127,5 @@ def test_candidates_were_touched_by_someone_before_the_question_and_not_by_the_o
             assert (
                 named == set(known.item_id[known.known_at < until]) - own
             )  # of three items none is left out
-            assert named <= {r["item_id"] for r in log if r["event"] == "click" and r["ts"] < asked.ts}
+            touches = [r for r in log if r["event"] in ("click", "convert")]  # bought unshown is touched, too
+            assert named <= {r["item_id"] for r in touches if r["ts"] < asked.ts}
