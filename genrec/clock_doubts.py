@@ -1,12 +1,13 @@
 """Signs of clocks and recordings that do not agree: clicks before their impressions, an event that is not logged on."""
 
 import numpy as np
+import pandas as pd
 
 from genrec.attribution import credited
 from genrec.durations import microseconds
 from genrec.findings import Findings
 from genrec.labelled import LabelledLog
-from genrec.labels import followed, uncredited_events
+from genrec.labels import followed
 from genrec.observed import iso
 
 LEAD = microseconds("15m")  # clocks that are further apart than this look like something else
@@ -15,11 +16,13 @@ FEW = 3
 SURPRISE = 1e-6  # how unlikely a silence is at most, were the events spread over the log
 
 
-def warn_of_early_events(labelled: LabelledLog, findings: Findings) -> None:
-    """Clicks shortly before an impression of the same user and item, conversions shortly before a click."""
-    if not len(labelled.shown):
-        return
-    lost = uncredited_events(labelled.frame, labelled.shown, labelled.tasks)
+def warn_of_early_events(
+    labelled: LabelledLog, uncredited: dict[str, pd.DataFrame], findings: Findings
+) -> None:
+    """Clicks shortly before an impression of the same user and item, conversions shortly before a click.
+
+    uncredited: the events of a log with impressions that gave no label, as genrec.labels.uncredited_events has them.
+    """
     clicked = labelled.shown[labelled.shown.click == 1]
     for name, before, targets, at in (
         ("click", "impression", labelled.shown, "ts"),
@@ -29,7 +32,7 @@ def warn_of_early_events(labelled: LabelledLog, findings: Findings) -> None:
             continue
         rule = followed(labelled.tasks, name)
         every = int((labelled.frame.event == rule["event"]).sum())
-        early = credited(lost[name], rule["event"], targets, at, LEAD, "forward")
+        early = credited(uncredited[name], rule["event"], targets, at, LEAD, "forward")
         if len(early) < max(FEW, SHARE * every):
             continue
         label = targets[name].to_numpy(copy=True)

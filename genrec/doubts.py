@@ -42,8 +42,10 @@ def judge(loaded: Loaded, tasks: dict[str, Task], findings: Findings) -> Labelle
         return None
     labelled = label(loaded, tasks, findings)
     _warn_of_names(labelled, findings)
-    _warn_of_uncredited(labelled, findings)
-    warn_of_early_events(labelled, findings)
+    if len(labelled.shown):
+        uncredited = uncredited_events(labelled.frame, labelled.shown, labelled.tasks)
+        _warn_of_uncredited(labelled, uncredited, findings)
+        warn_of_early_events(labelled, uncredited, findings)
     warn_of_events_that_stop(labelled, findings)
     warn_of_requests(labelled, findings)
     _warn_of_clicks(labelled, findings)
@@ -113,13 +115,12 @@ def shipped_name(name: str) -> str:
     return near[0] if near else ""
 
 
-def _warn_of_uncredited(labelled: LabelledLog, findings: Findings) -> None:
+def _warn_of_uncredited(
+    labelled: LabelledLog, uncredited: dict[str, pd.DataFrame], findings: Findings
+) -> None:
     """Clicks on what was not shown, purchases of what was not clicked: no label comes of them."""
-    if not len(labelled.shown):
-        return
-    lost = uncredited_events(labelled.frame, labelled.shown, labelled.tasks)
     for name, before in (("click", "impression"), ("convert", "click")):
-        rows, first = lost[name], lost[name][:3]
+        rows, first = uncredited[name], uncredited[name][:3]
         if name in labelled.tasks and len(rows):
             rule = followed(labelled.tasks, name)
             every = int((labelled.frame.event == rule["event"]).sum())

@@ -226,7 +226,7 @@ recommend = Command(
     _recommend,
     about="Rank the whole catalog by P(next): the probability that an item is the one she turns to next, read token\n"
     "by token along the titles, so that no item is made up. What she has touched is left out. P(click) is the\n"
-    "probability of a click if the item is shown to her. The search is exact unless --nodes paths were not\n"
+    "probability of a click if the item is shown to them. The search is exact unless --nodes paths were not\n"
     "enough; the last line says so.",
     examples=["genrec recommend --user 42", "genrec recommend --user 42 -k 20 --nodes 0"],
 )

@@ -136,8 +136,8 @@ class RecommendBody(About):
     k: int = Field(10, ge=1)
     retrieve: Literal["search", "embedding", "followers"] = Field(
         "search",
-        description="candidates by next-item search over the catalog, by the inner product of her embedding with "
-        "every item's, or those that followed on what she touched, which are never of these",
+        description="candidates by next-item search over the catalog, by the inner product of the user's embedding "
+        "with every item's, or those that followed on what the user touched, which are never of these",
     )
     nodes: int = Field(
         NODES,
