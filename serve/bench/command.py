@@ -78,15 +78,27 @@ def _serve(args: argparse.Namespace) -> int:
 
 @contextmanager
 def _ended_in_order() -> Iterator[None]:
-    """SIGTERM unwinds: servers that stand still while it is not their turn would outlive this process."""
+    """SIGTERM kills the servers, of which some stand still and would outlive this process, and unwinds. Whatever their
+    death makes fail meanwhile, the exit status is the signal's."""
+    from serve.bench.processes import kill_all
+
+    status = 128 + signal.SIGTERM
+    ending = False
 
     def end(*_: object) -> None:
+        nonlocal ending
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        sys.exit(128 + signal.SIGTERM)
+        ending = True
+        kill_all()
+        sys.exit(status)
 
     before = signal.signal(signal.SIGTERM, end)
     try:
         yield
+    except Exception:
+        if ending:
+            sys.exit(status)
+        raise
     finally:
         signal.signal(signal.SIGTERM, before)
 

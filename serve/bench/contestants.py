@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from genrec.errors import UserError
-from serve.bench.processes import VLLM_DEFAULTS, child, vllm_defaults
+from serve.bench.processes import GROUPS, VLLM_DEFAULTS, child, vllm_defaults
 from serve.bench.race import Answered
 from serve.engine import Engine, Request
 
@@ -75,6 +75,8 @@ def opened(
                 pool = ProcessPoolExecutor(1, get_context("spawn"), _set_apart)
                 stack.callback(pool.shutdown)
                 group = pool.submit(os.getpid).result()
+                GROUPS.add(group)
+                stack.callback(GROUPS.discard, group)
                 one: Contestant = InProcess(pool, name, str(folder), dtype)
             else:
                 path = place / f"{name}.sock"
@@ -85,8 +87,8 @@ def opened(
                 )
                 client, group = stack.enter_context(server)
                 one = Route(client)
-            found[name] = Resting(one, group)
             stack.callback(_tell, group, signal.SIGCONT)  # before it is told to end
+            found[name] = Resting(one, group)
         yield found
         signal.signal(*IGNORED)  # what was raced is not to be lost to a Ctrl-C while servers are closed
 

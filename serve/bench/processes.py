@@ -20,6 +20,9 @@ STARTS_WITHIN = 1_800  # seconds: vLLM's defaults compile the model the first ti
 ENDS_WITHIN = 60.0
 READ_SECONDS = 1_800.0
 CACHE_TOKENS = 65_536  # for vLLM at its defaults, which would take nearly all of a CPU's memory
+GROUPS: set[int] = (
+    set()
+)  # process groups of what was started and has not ended, as far as it has a group of its own
 VLLM_DEFAULTS = "compiled, blocks of 128 tokens, one core left free; only the cache has a size of ours"
 
 
@@ -40,6 +43,7 @@ def started(line: list[str], ready: Callable[[], bool], log: Path, **environment
             line, env=os.environ | environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
             preexec_fn=in_a_group,
         )  # fmt: skip
+        GROUPS.add(process.pid)
         try:
             _wait(process, ready, log)
             yield process.pid
@@ -51,6 +55,14 @@ def started(line: list[str], ready: Callable[[], bool], log: Path, **environment
                 with suppress(ProcessLookupError, PermissionError):  # its group: vLLM's engine is in it
                     os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
+                GROUPS.discard(process.pid)
+
+
+def kill_all() -> None:
+    """Ends at once what was started, also what stands still."""
+    for group in GROUPS:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(group, signal.SIGKILL)
 
 
 def _wait(process: "subprocess.Popen[bytes]", ready: Callable[[], bool], log: Path) -> None:
