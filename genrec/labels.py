@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from genrec.attribution import attributed, uncredited
+from genrec.attribution import attributed, credited, uncredited
 from genrec.days import day_end, next_midnight
 from genrec.durations import DAY, microseconds
 from genrec.errors import UserError
@@ -91,17 +91,31 @@ def uncredited_events(
 def touch_events(frame: pd.DataFrame, shown: pd.DataFrame, tasks: Mapping[str, Task]) -> pd.DataFrame:
     """The rows of frame by which a user touches an item although no impression's line says so.
 
-    Where there is a click task these are clicks and conversions that no impression can be credited with, and events of
-    the user's own that an item task reads. Elsewhere every event with an item is one, and so is a conversion without.
+    Where there is a click task these are clicks and conversions that no impression can be credited with, conversions
+    without an item, and events of the user's own that an item task reads. Elsewhere every event with an item is one,
+    and so is a conversion without.
     """
+    has_item = frame.item_id != ""
+    converted = frame.event == followed(tasks, "convert")["event"]
     if "click" not in tasks or shown.empty:
-        has_item = (frame.item_id != "") & (frame.event != "impression")
-        return frame[has_item | (frame.event == followed(tasks, "convert")["event"])]
+        return frame[(has_item & (frame.event != "impression")) | converted]
     lost = pd.concat(uncredited_events(frame, shown, tasks).values())
     labelled = {followed(tasks, name)["event"] for name in ("click", "convert")} | {"impression"}
     own = {t.label.get("event", "click") for t in tasks.values() if t.kind == "item"} - labelled
     touched = frame.index.isin(lost.index) | frame.event.isin(own)
-    return frame[touched & (frame.item_id != "")]
+    return frame[touched & (has_item | converted)]
+
+
+def further_conversions(frame: pd.DataFrame, shown: pd.DataFrame, tasks: Mapping[str, Task]) -> pd.DataFrame:
+    """The conversions credited to a click that has an earlier one: rows of frame, with `target`, their impression's row
+    in shown. A click has one conversion label, by its first."""
+    rule = followed(tasks, "convert")
+    clicked = shown[shown.click == 1]
+    within = microseconds(rule["within"], "task convert, label.within")
+    credited_ = credited(frame, rule["event"], clicked, "click_ts", within)
+    later = credited_[credited_.sort_values(["event_ts", "place"]).duplicated("row").reindex(credited_.index)]
+    targets = clicked.index.to_numpy()[later.row.to_numpy(np.int64)]
+    return frame.loc[later.place.to_numpy(np.int64)].assign(target=targets)
 
 
 def unlisted(shown: pd.DataFrame, tasks: Mapping[str, Task]) -> dict[str, int]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from genrec.labels import followed, known_together, touch_events
+from genrec.labels import followed, further_conversions, known_together, touch_events
 from genrec.tasks import Task
 
 
@@ -15,7 +15,8 @@ def lines(frame: pd.DataFrame, shown: pd.DataFrame, tasks: Mapping[str, Task]) -
 
     With a click task an impression's line appears when its click label matured, with its convert outcome if that was
     known by then; a conversion whose label matures later has a line of its own, once it has: were it there as soon as
-    the user bought, a click without one would look like a no before its time. Touches that no impression accounts for
+    the user bought, a click without one would look like a no before its time. So does every further conversion of that
+    click. Touches that no impression accounts for
     (genrec.labels.touch_events) are lines at their own time. So is every impression where there is no click task.
 
     kind: impression | conversion | purchase (a conversion that is no impression's) | touch (anything else).
@@ -38,6 +39,15 @@ def lines(frame: pd.DataFrame, shown: pd.DataFrame, tasks: Mapping[str, Task]) -
             "kind": "conversion", "click": 1, "convert": 1, "value": late.value, "impression": late.position_in_log,
         }
     )  # fmt: skip
+    again = further_conversions(frame, shown, tasks) if answered else frame[:0].assign(target=0)
+    of = shown.loc[again.target]
+    bought_again = pd.DataFrame(
+        {
+            "user_id": again.user_id, "item_id": again.item_id, "ts": again.ts,
+            "known_at": of.convert_known_at.to_numpy(), "kind": "conversion", "click": 1, "convert": 1,
+            "value": again.value, "impression": of.position_in_log.to_numpy(),
+        }
+    )  # fmt: skip
     rows = touch_events(frame, shown, tasks)
     is_purchase = rows.event == followed(tasks, "convert")["event"]
     touched = pd.DataFrame(
@@ -47,7 +57,9 @@ def lines(frame: pd.DataFrame, shown: pd.DataFrame, tasks: Mapping[str, Task]) -
             "value": rows.value, "impression": -1,
         }
     )  # fmt: skip
-    whole = pd.concat([part for part in (seen, bought, touched) if len(part)] or [seen], ignore_index=True)
+    whole = pd.concat(
+        [part for part in (seen, bought, bought_again, touched) if len(part)] or [seen], ignore_index=True
+    )
     whole["tie"] = [_tie(u, i) for u, i in zip(whole.user_id, whole.item_id, strict=True)]
     whole = whole.sort_values(
         ["user_id", "known_at", "ts", "tie", "item_id"], kind="stable", ignore_index=True
@@ -57,12 +69,15 @@ def lines(frame: pd.DataFrame, shown: pd.DataFrame, tasks: Mapping[str, Task]) -
 
 def log_kind(lines_: pd.DataFrame, tasks: Mapping[str, Task]) -> str:
     """What the history of this log is: "shown" (impressions with their answers), "bought" (items, all of them bought),
-    "touched" (items that were touched in any way), "purchases" (without items) or "visits" (no lines)."""
+    "touched" (items that were chosen or rated), "seen" (items of which some were shown, and nothing says more),
+    "purchases" (without items) or "visits" (no lines)."""
     if "click" in tasks:
         return "shown"
-    with_item = lines_.kind[lines_.item_id != ""]
+    with_item = lines_[lines_.item_id != ""]
     if len(with_item):
-        return "bought" if (with_item == "purchase").all() else "touched"
+        if (with_item.kind == "purchase").all():
+            return "bought"
+        return "seen" if ((with_item.impression >= 0) & with_item.value.isna()).any() else "touched"
     return "purchases" if len(lines_) else "visits"
 
 

@@ -98,13 +98,12 @@ class Layout:
         if kind == "impression":
             return self._answered(line, with_stats) + self.newline
         item = self._item(line["item_id"]) if line["item_id"] and self.log != "purchases" else None
-        value = as_data(float(line["value"]))
         ids = self._templates.ids(
             self.pack.lines[kind],
             f"pack {self.pack.name}, lines.{kind}",
             item=item,
             days=days,
-            value=value if item else value or 0.0,
+            value=as_data(float(line["value"])),
             words=self.pack.words,
             log=self.log,
         )

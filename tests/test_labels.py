@@ -303,6 +303,23 @@ def test_a_conversion_that_is_known_no_later_than_its_click_stands_in_its_line()
     assert written(log[:2], quick) == [["impression", "a", 10, 1, 0]]
 
 
+def test_each_further_conversion_of_a_click_has_a_line_and_tells_nothing_before_its_window_has_closed() -> (
+    None
+):
+    log = [row("u", "a", 0, "impression"), row("u", "a", 1, "click"), row("u", "a", 15, "convert", value=2.0)]
+    log += [row("u", "a", 17, "convert", value=5.0), row("u", "a", 19, "convert", value=7.0)]
+    assert written(log) == [["impression", "a", 10, 1, -1], *[["conversion", "a", 21, 1, 1]] * 3]
+    conversions = lines(frame(log), shown(log), TASKS)[1:]
+    assert ((conversions.ts - START) / MINUTE).tolist() == [15, 17, 19]
+    assert conversions.value.tolist()[1:] == [5, 7]
+    assert conversions.impression.tolist() == [0, 0, 0]
+
+
+def test_a_conversion_without_an_item_is_a_line_also_beside_impressions() -> None:
+    log = [row("u", "a", 0, "impression"), row("u", None, 5, "convert"), row("u", None, 6, "click")]
+    assert written(log) == [["purchase", "", 5, 1, 1], ["impression", "a", 10, 0, 0]]
+
+
 def test_without_impressions_conversions_are_the_lines() -> None:
     log = [row("u", None, 3, "convert", value=9.5), row("u", None, 1, "convert"), row("u", None, 2, "visit")]
     assert written(log) == [["purchase", "", 1, 1, 1], ["purchase", "", 3, 1, 1]]

@@ -1,11 +1,12 @@
 """Logs that do not say what was shown: clicks, purchases, ratings or visits alone are a history to recommend from."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from served_shop import served_from
-from small_logs import CLICK, CONVERT, NEXT, Row, prepared, row
+from small_logs import CLICK, CONVERT, NEXT, RETURN, Row, prepared, row
 from small_prompts import tokens
 
 from finetune.mixture import Mixture, MixtureOptions
@@ -111,6 +112,7 @@ def test_logins_speak_of_events_and_not_of_products(tmp_path: Path) -> None:
 
 
 SHOWN = {task.name: task for task in (CLICK, CONVERT, NEXT)}
+RETURNS = {"return": RETURN}
 
 
 def shown_log() -> list[Row]:
@@ -136,6 +138,25 @@ def test_what_no_impression_accounts_for_is_a_line_at_its_own_time_and_not_recom
     assert written[3].endswith(" yes\n")
 
 
+def test_a_purchase_without_item_or_amount_states_neither() -> None:
+    beside = prepared([*shown_log(), row("u", None, 70, "convert", value=3.0)], SHOWN)
+    alone = prepared([row("u", None, 0, "convert"), row("u", None, 1440, "convert", value=3.0)], RETURNS)
+    for data, wanted in ((beside, ["bought\n"]), (alone, ["first purchase\n", "1 days later\t3\n"])):
+        layout = served_from(data).layout
+        lines = data.lines[data.lines.item_id == ""].to_dict("records")
+        days = [None, 1.0][: len(lines)]
+        written = [layout.line(line, days=day) for line, day in zip(lines, days, strict=True)]
+        assert [layout.tokens.text(ids) for ids in written] == wanted
+
+
+@pytest.mark.parametrize(("stars", "says"), [(None, "was shown or chose,"), (4.0, "chose or rated,")])
+def test_items_that_were_shown_and_no_more_are_not_called_chosen(stars: float | None, says: str) -> None:
+    rows = [row("u", "abc"[n], 10 * n, "impression", value=stars) for n in range(3)]
+    here = served_from(prepared(rows, {"next": replace(NEXT, label={**NEXT.label, "event": "impression"})}))
+    text = here.layout.tokens.text(here.layout.head("u"))
+    assert text.startswith(f"Products that one customer {says} one a line: name, then a number")
+
+
 def test_what_was_touched_before_is_no_next_item() -> None:
     data = prepared([*shown_log(), row("u", "c", 70, "click")], SHOWN)
     asked = data.examples[(data.examples.task == "next") & (data.examples.user_id == "u")]
@@ -146,6 +167,6 @@ def test_a_log_that_has_become_one_of_another_kind_is_written_in_other_words() -
     """So an adapter that was trained on purchases alone is not served after the first click."""
     hashes = {
         prompts_hash(Layout(tokens(), load_pack("goods-en"), {"next": NEXT}, {}, {}, kind))
-        for kind in ("bought", "touched", "visits")
+        for kind in ("bought", "touched", "seen", "visits")
     }
-    assert len(hashes) == 3
+    assert len(hashes) == 4
