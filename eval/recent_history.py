@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from genrec.dataset import Prepared
 from genrec.durations import DAY
+from genrec.lines import log_kind
 
 RECENT_LINES = 35  # what a full window of 512 tokens, the default, holds of MovieLens-100K
 PRIOR = 5.0  # pseudo-lines with a residual of 0 behind every mean residual, as in genrec.statistics
@@ -53,8 +54,9 @@ class RecentHistory:
         self.convert = (lines.convert == 1).to_numpy(np.float64)
         converted = np.where(impression & (lines.convert >= 0) & (lines.click == 1), lines.convert, np.nan)
         self.convert_residual = converted - lines.match_convert_share.to_numpy(np.float64)
-        # The text of an impression's line states no value; that of a purchase does.
-        self.value = np.where(impression, np.nan, lines["value"].to_numpy(np.float64))
+        # The text of a line states its value only in a log whose lines have no answers.
+        stated = log_kind(lines, data.tasks) != "shown"
+        self.value = lines["value"].to_numpy(np.float64) if stated else np.full(len(lines), np.nan)
 
     def of(self, examples: pd.DataFrame) -> pd.DataFrame:
         """(n, columns) float64, indexed as examples (user_id, item_id, ts, point); NaN where there is no such line."""

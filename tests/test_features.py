@@ -58,13 +58,21 @@ def test_history_by_hand() -> None:
     assert found["history_residual"] == pytest.approx((0.75 - 0.25 + 0.75) / (3 + PRIOR))
     assert found["history_match_residual"] == pytest.approx((0.5 - 0.5 + 0.5) / (3 + PRIOR))
     assert found["history_convert_residual"] == pytest.approx((0.5 - 0.5) / (2 + PRIOR))
-    assert found["history_value"] == 7.0  # the text of an impression's line states no value
+    assert np.isnan(found["history_value"])  # a line with answers states no value
     assert found["days_since_line"] == pytest.approx(6.0)
     assert found["history_gap_days"] == pytest.approx(1.0)  # days 1, 2.5, 3 and 4
     assert found["history_last_gap_days"] == pytest.approx(1.0)
     assert found["history_days"] == pytest.approx(3.0)
     assert found["history_same_item"] == 2
     assert found["history_same_item_residual"] == pytest.approx(1.5 / (2 + PRIOR))
+
+
+def test_the_value_is_read_where_lines_state_it() -> None:
+    data = made_up()
+    data = replace(
+        data, tasks={name: task for name, task in data.tasks.items() if name not in ("click", "convert")}
+    )
+    assert history(data, asked(4))["history_value"] == pytest.approx((4 + 2 + 5 + 7) / 4)
 
 
 def test_history_ends_at_the_point() -> None:
