@@ -32,7 +32,8 @@ class Report:
 
     def __str__(self) -> str:
         found = self.findings
-        blocks = [_counts(self.loaded)] if self.loaded else []
+        loaded = self.labelled.loaded if self.labelled else self.loaded
+        blocks = [_counts(loaded)] if loaded else []
         blocks += found.lines()
         if self.labelled:
             blocks += ["", *examples_table(self.labelled.examples, self.labelled.tasks), ""]

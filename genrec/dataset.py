@@ -237,7 +237,7 @@ def prepare(loaded: Loaded, tasks: dict[str, Task]) -> Prepared:
 
 def with_history(labelled: LabelledLog) -> Prepared:
     """A labelled log with its history lines and with the statistics of each line and example."""
-    loaded, tasks, frame, shown, examples, end, train_end = labelled
+    loaded, tasks, frame, shown, examples, end, train_end, _ = labelled
     joinable(loaded.tables.items["item_id"].to_pylist(), loaded.reading.name)
     history = lines.lines(frame, shown, tasks)
     examples["point"] = lines.points(examples, history)

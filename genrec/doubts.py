@@ -13,6 +13,7 @@ from genrec.empty_splits import warn_of_empty_splits
 from genrec.findings import Findings
 from genrec.labelled import LabelledLog, label
 from genrec.labels import followed, uncredited_events, unlisted
+from genrec.observed import observed
 from genrec.reading import Loaded
 from genrec.request_doubts import warn_of_requests
 from genrec.tasks import Task
@@ -37,7 +38,7 @@ def judge(loaded: Loaded, tasks: dict[str, Task], findings: Findings) -> Labelle
 
     Raises UserError as genrec.labelled.label does.
     """
-    _refuse_tasks_without_events(loaded, tasks, findings)
+    _refuse_tasks_without_events(observed(loaded, tasks, Findings()), tasks, findings)
     if findings.refused:
         return None
     labelled = label(loaded, tasks, findings)
@@ -52,6 +53,7 @@ def judge(loaded: Loaded, tasks: dict[str, Task], findings: Findings) -> Labelle
     _warn_of_unlisted(labelled, findings)
     _warn_of_one_answer(labelled, findings)
     warn_of_empty_splits(labelled, findings)
+    _warn_of_spaces(labelled, findings)
     _warn_of_strangers(labelled, findings)
     return labelled
 
@@ -141,7 +143,8 @@ def _warn_of_clicks(labelled: LabelledLog, findings: Findings) -> None:
         return
     names = labelled.loaded.tables.events["event"].unique().to_pylist()
     if lacks := next((name for name in _CLICKS_NEED if name not in names), None):
-        findings.warn(f"No click task: the log has {', '.join(names)} only", cure=_CLICKS_NEED[lacks])
+        silent = "; histories tell what was shown, not what came of it" if lacks == "click" else ""
+        findings.warn(f"No click task: the log has {', '.join(names)} only{silent}", cure=_CLICKS_NEED[lacks])
 
 
 def _warn_of_unlisted(labelled: LabelledLog, findings: Findings) -> None:
@@ -165,6 +168,22 @@ def _warn_of_one_answer(labelled: LabelledLog, findings: Findings) -> None:
                 f"All {len(of_task):,} training examples of {task.name} have the same answer, {answer}: there is "
                 "nothing to tell apart",
                 cure="check the events and the windows of its label",
+            )
+
+
+def _warn_of_spaces(labelled: LabelledLog, findings: Findings) -> None:
+    """Ids with spaces at their ends, which are other ids than those without."""
+    for key in ("user_id", "item_id"):
+        ids = [str(one) for one in pd.unique(labelled.frame[key])]
+        spaced = [one for one in ids if one != one.strip()]
+        if spaced:
+            bare = {one.strip() for one in spaced} & set(ids)
+            twice = f": {len(bare):,} of them also occur without, which counts as another one" if bare else ""
+            findings.warn(
+                f"{key}s with spaces at their ends{twice}",
+                cure="take the spaces out of the files",
+                count=len(spaced),
+                examples=tuple(repr(one) for one in spaced[:3]),
             )
 
 

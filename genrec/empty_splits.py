@@ -86,9 +86,8 @@ def _by_fractions(labelled: LabelledLog, task: Task) -> Iterator[Choice]:
 def _split_counts(
     labelled: LabelledLog, task: Task, examples: pd.DataFrame, fractions: list[float] | None = None
 ) -> list[int]:
-    reading = labelled.loaded.reading
-    split = {"by": "time", "fractions": fractions} if fractions else reading.split
-    names, _ = assign(examples, split, labelled.end, bool(reading.end))
+    split = {"by": "time", "fractions": fractions} if fractions else labelled.loaded.reading.split
+    names, _ = assign(examples, split, labelled.end, labelled.end_stated)
     return _counts(names[(examples.task == task.name).to_numpy()])
 
 

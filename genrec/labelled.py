@@ -14,7 +14,8 @@ from genrec.tasks import Task
 
 class LabelledLog(NamedTuple):
     """loaded: up to the log's end. frame: its events as genrec.labels.event_frame makes them. shown: its impressions
-    with their outcomes. examples: with the column `split`. end, train_end: microseconds UTC."""
+    with their outcomes. examples: with the column `split`. end, train_end: microseconds UTC. end_stated: whether the
+    reading states the end; else it was found, by the last event that counts."""
 
     loaded: Loaded
     tasks: dict[str, Task]
@@ -23,6 +24,7 @@ class LabelledLog(NamedTuple):
     examples: pd.DataFrame
     end: int
     train_end: int
+    end_stated: bool
 
 
 def label(loaded: Loaded, tasks: dict[str, Task], findings: Findings | None = None) -> LabelledLog:
@@ -41,4 +43,4 @@ def label(loaded: Loaded, tasks: dict[str, Task], findings: Findings | None = No
     examples = labels.examples(frame, shown, tasks, reading.time_zone)
     end = end_of(reading, loaded.tables.events)
     examples["split"], train_end = splits.assign(examples, reading.split, end, stated)
-    return LabelledLog(loaded, tasks, frame, shown, examples, end, train_end)
+    return LabelledLog(loaded, tasks, frame, shown, examples, end, train_end, stated)

@@ -23,6 +23,7 @@ from genrec.tasks import Task
 FEW = 3  # last events of a log of ENOUGH events or more that one gap may set apart,
 SHARE = 0.001  # or this share of all events where that is more
 ENOUGH = 100
+WORTH_A_WARNING = 10  # events of a smaller log: nothing is taken out, but a last event far off is said
 
 
 def stated_end(reading: Reading) -> int | None:
@@ -67,8 +68,10 @@ def observed(loaded: Loaded, tasks: Mapping[str, Task], findings: Findings) -> L
         return loaded
     if end is None:
         times = np.sort(ts)
-        kept = _before_the_gap(times, longest_window(tasks))
+        window = longest_window(tasks)
+        kept = _before_the_gap(times, window)
         if kept == len(times):
+            _warn_of_a_late_event(times, window, findings)
             return loaded
         end = int(times[kept - 1])
         reading = replace(reading, end=iso(end))
@@ -120,6 +123,20 @@ def _before_the_gap(times: np.ndarray, window: int) -> int:
     tail = np.diff(times[-few - 1 :])
     wide = np.flatnonzero(tail > max(window, DAY))
     return len(times) - few + int(wide[0]) if len(wide) else len(times)
+
+
+def _warn_of_a_late_event(times: np.ndarray, window: int, findings: Findings) -> None:
+    """In a log too small to tell a wrong clock from a quiet time: its last event after a gap longer than every window,
+    and longer than all that came before. It stays the log's end."""
+    if not window or not WORTH_A_WARNING <= len(times) < ENOUGH:
+        return
+    gap, before = times[-1] - times[-2], times[-2] - times[0]
+    if gap > max(window, DAY, before):
+        findings.warn(
+            f"The last event comes after a gap that is longer than every label window, from {iso(int(times[-2]))} to "
+            f"{iso(int(times[-1]))}: what the log does not hold of that time is labelled no",
+            cure=f"write `end: {iso(int(times[-2]))}` in the mapping if its clock is wrong",
+        )
 
 
 def iso(moment: int) -> str:

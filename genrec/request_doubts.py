@@ -66,7 +66,7 @@ def _usable(labelled: LabelledLog, frame: pd.DataFrame) -> tuple[int, float]:
     reading = labelled.loaded.reading
     shown = labels.impressions(frame, labelled.tasks)
     examples = labels.examples(frame, shown, labelled.tasks, reading.time_zone)
-    names, _ = splits.assign(examples, reading.split, labelled.end, bool(reading.end))
+    names, _ = splits.assign(examples, reading.split, labelled.end, labelled.end_stated)
     asked = examples[(examples.impression >= 0) & (names != "censored")].drop_duplicates("impression")
     points = lines.points(asked, lines.lines(frame, shown, labelled.tasks))
     return len(asked), float(points.mean()) if len(points) else 0.0

@@ -173,6 +173,19 @@ def test_a_split_without_examples_comes_with_windows_that_leave_enough() -> None
     assert "`split: {by: time, fractions: [0.4, 0.3, 0.3]}` leaves 28, 12, 11 (train, valid, test)" in shown
 
 
+def test_an_event_that_only_follows_the_end_answers_no_task() -> None:
+    rows = [r for r in pages() if r["event"] != "convert"]
+    late = [row("u", "a", 400 * DAY, "convert")]
+    assert "Task 'convert' needs events called 'convert', and the log has none" in warned([*rows, *late])
+
+
+def test_ids_with_spaces_at_their_ends_are_counted_and_said_to_be_others() -> None:
+    rows = [*pages(), *(row(user, "a", 39 * DAY, "impression") for user in (" u", "w "))]
+    shown = warned(rows)
+    assert "user_ids with spaces at their ends: 1 of them also occur without" in shown
+    assert "item_ids" not in shown
+
+
 def test_check_and_prepare_say_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = ["user_id,item_id,ts,event"]
     lines += [

@@ -64,6 +64,25 @@ def test_a_few_events_are_kept_out_and_more_are_the_log_going_on(tail: int, kept
     assert after.tables.events.num_rows == len(rows) - tail * kept_out
 
 
+@pytest.mark.parametrize(
+    ("events", "last", "says"), [(40, LATE, True), (40, 3_000, True), (40, 500, False), (8, LATE, False)]
+)
+def test_in_a_small_log_a_late_event_is_said_and_kept(events: int, last: int, says: bool) -> None:
+    rows = [row("u", "a", 10 * n, "impression") for n in range(events)]
+    findings = Findings()
+    labelled = label(loaded([*rows, row("v", "a", last, "impression")]), TASKS, findings)
+    assert labelled.end == START + last * MINUTE
+    assert [w.cure for w in findings.warned if "The last event comes after a gap" in w.what] == [
+        "write `end: 2022-01-08T06:30:00Z` in the mapping if its clock is wrong"
+    ] * says
+
+
+def test_an_end_that_was_found_is_not_called_stated() -> None:
+    rows = [*steady(), row("v", "a", LATE, "impression")]
+    assert not label(loaded(rows), TASKS).end_stated
+    assert label(loaded(rows, end="2022-01-08"), TASKS).end_stated
+
+
 def test_a_gap_that_no_label_window_falls_into_moves_nothing() -> None:
     rows = [*steady(), row("v", "a", 1_200 + 23 * 60, "impression")]  # within a day
     findings = Findings()
