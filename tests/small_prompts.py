@@ -47,8 +47,9 @@ def layout(
     items: Mapping[str, Mapping[str, Any]] = ITEMS,
     users: Mapping[str, Mapping[str, Any]] = USERS,
     tasks: Mapping[str, Task] = SHIPPED,
+    log: str = "shown",
 ) -> Layout:
-    return Layout(tokens(), load_pack(pack), tasks, items, users)
+    return Layout(tokens(), load_pack(pack), tasks, items, users, log)
 
 
 def line(item_id: str, click: int, convert: int, kind: str = "impression", **more: Any) -> dict[str, Any]:

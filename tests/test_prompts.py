@@ -31,15 +31,16 @@ QUERY = "Would she enjoy this? 她会喜欢吗？"
 
 def rendered(pack: str) -> dict[str, tuple[int, ...]]:
     """Every kind of piece that this pack writes, by name."""
-    write = layout(pack)
+    write, of_purchases = layout(pack), layout(pack, log="purchases")
     first = 3.0 if pack.startswith("films") else None  # films are not bought: no purchase there comes first
     out = {
         "head": write.head("u"), "head of a user without columns": write.head("v"),
         "head of a cold user": write.head("?"),
         **{f"line {k}": write.line(row) for k, row in enumerate(HISTORY)},
         **{f"line {k} without statistics": write.line(row, with_stats=False) for k, row in enumerate(HISTORY)},
-        "purchase, the first": write.line(line("", 1, 1, "purchase", value=29.33), days=first),
-        "purchase, a later one": write.line(line("", 1, 1, "purchase", value=29.33), days=12.3),
+        "purchase, the first": of_purchases.line(line("", 1, 1, "purchase", value=29.33), days=first),
+        "purchase, a later one": of_purchases.line(line("", 1, 1, "purchase", value=29.33), days=12.3),
+        "purchase without an item, among impressions": write.line(line("", 1, 1, "purchase", value=29.33), days=12.3),
         "item": write.item("1"), "item, cold": write.item("99"),
     }  # fmt: skip
     for name, task in SHIPPED.items():
