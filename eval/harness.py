@@ -20,7 +20,7 @@ from eval.calibrated import Line, apply_line, fit_chain_line, fit_line
 from eval.cost import cost
 from eval.measures import compare
 from eval.protocols import protocol_of
-from eval.recommender import Recommender
+from eval.recommender import Recommender, chosen_settings
 from eval.sampling import Sample, draw
 from eval.store import Store
 from genrec import metrics
@@ -160,6 +160,7 @@ def _about(
         "protocol": protocol_of(data),
         "regime": ask.regime,
         "model": recommender.name,
+        "settings": chosen_settings(recommender, ask.task),
         "seed": ask.seed,
         "n": len(answers),
         "n_users": int(answers.user_id.nunique()),

@@ -1,7 +1,8 @@
 """What the harness asks of anything that it measures: ours, a baseline, a file of predictions."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol, runtime_checkable
+from dataclasses import asdict, is_dataclass
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +69,30 @@ class Counting(Protocol):
 
     @property
     def work(self) -> Work: ...
+
+
+@runtime_checkable
+class Searched(Protocol):
+    """A baseline whose settings the valid split chose, by task or once for all."""
+
+    @property
+    def chosen(self) -> Any: ...
+
+
+def chosen_settings(recommender: Recommender, task: str) -> Any:
+    """What the search chose for a task, as dicts and plain values; None of a recommender that searches nothing."""
+    if not isinstance(recommender, Searched):
+        return None
+    chosen = recommender.chosen
+    return _plain(chosen.get(task) if isinstance(chosen, dict) else chosen)
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        value = asdict(value)
+    elif hasattr(value, "_asdict"):
+        value = value._asdict()
+    return {name: _plain(inner) for name, inner in value.items()} if isinstance(value, dict) else value
 
 
 @runtime_checkable

@@ -1,6 +1,7 @@
 """Every baseline keeps the contract: sees nothing later than its question, answers alike twice, says NaN honestly."""
 
-from dataclasses import replace
+import json
+from dataclasses import fields, replace
 from typing import ClassVar
 
 import numpy as np
@@ -20,7 +21,7 @@ from eval.baselines.prior import Prior
 from eval.baselines.two_tower import ARTICLE, TowerSetting, TwoTower
 from eval.lineup import lineup
 from eval.protocols import resplit
-from eval.recommender import Ranker, Recommender, Scorer
+from eval.recommender import Ranker, Recommender, Scorer, chosen_settings
 from eval.training import labelled, learnable_lines, scored_tasks
 from genrec import metrics
 from genrec.dataset import Prepared
@@ -328,3 +329,17 @@ def test_no_answer_of_valid_or_test_is_among_the_lines_a_baseline_fits_on(preset
     else:
         asked = set(zip(held.user_id, held.item_id, strict=True)) - {("", "")}
         assert not set(zip(fitted.user_id, fitted.item_id, strict=True)) & {a for a in asked if a[1]}
+
+
+def test_what_a_search_chose_is_told_as_plain_values() -> None:
+    data = shop()
+    for searched, task, names in (
+        (Logistic(), "click", {"columns", "strength", "valid_log_loss"}),
+        (TwoTower((ARTICLE,), epochs=1), "click", {f.name for f in fields(TowerSetting)}),
+        (ItemKnn((Setting(),)), "next", {f.name for f in fields(Setting)}),
+    ):
+        searched.fit(data, "running")
+        told = chosen_settings(searched, task)
+        assert set(told) == names
+        assert json.loads(json.dumps(told)) == told
+    assert chosen_settings(Means("both"), "click") is None

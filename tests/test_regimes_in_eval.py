@@ -1,5 +1,6 @@
 """`genrec eval` gives every contestant the statistics of the regime that it measures, and no other."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from eval.baselines.stated import Stated
 from eval.options import Options
 from eval.run import evaluate
 from genrec.dataset import REGIMES, Prepared
-from prompts.adapter import AdapterCard, layout_of, prompts_hash
+from prompts.adapter import LORA, AdapterCard, layout_of, prompts_hash
 from prompts.base_files import BUILT_IN
 from prompts.language_model import load_tokenizer
 
@@ -59,6 +60,9 @@ def test_answers_are_kept_for_their_own_adapter_and_regime(adapter: Path, tmp_pa
     card = AdapterCard.load(adapter)
     other = save_untrained_adapter(tmp_path, shop(), seed=2)
     assert AdapterCard.load(other).fingerprint(other) != card.fingerprint(adapter)
+    changed = shutil.copytree(adapter, tmp_path / "changed")
+    (changed / LORA).write_bytes((adapter / LORA).read_bytes() + b" ")
+    assert card.fingerprint(changed) != card.fingerprint(adapter)
     assert replace(card, history={"tokens": 80}).fingerprint(adapter) != card.fingerprint(adapter)
     layout = layout_of(shop(), load_tokenizer(BUILT_IN))
     reworded = replace(shop().tasks["click"], question="Well, {{ item.title }}?")
