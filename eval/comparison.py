@@ -59,7 +59,8 @@ class Comparison:
         if not self.options.baselines:
             return []
         with Progress("loading the baselines"):
-            return [make() for make in lineup(self.data, task, self.options.seed, self.options.quick)]
+            options = self.options
+            return [make() for make in lineup(self.data, task, options.seed, options.quick, options.history)]
 
     def ask(self, task: str) -> Ask:
         """What is asked of every model in a task."""
@@ -129,12 +130,14 @@ class Comparison:
 
     def _keep(self, result: Result) -> None:
         path = self.out / result_name(self.data.name, result)
-        self.results[path] = write_result(self.describe(result), path)
+        whole = {**result, "tabular_history_lines": self.options.history}
+        self.results[path] = write_result(self.describe(whole), path)
 
 
 def result_name(data: str, result: Mapping[str, Any]) -> str:
-    """The file of one result: data, task, split and model."""
-    return f"{data}-{result['task']}-{result['split']}-{in_file_names(result['model'])}.json"
+    """The file of one result: data, task, split, frozen statistics and model."""
+    regime = "-frozen" if result["regime"] == "frozen" else ""
+    return f"{data}-{result['task']}-{result['split']}{regime}-{in_file_names(result['model'])}.json"
 
 
 def chosen_tasks(data: Prepared, options: Options) -> list[str]:

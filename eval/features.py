@@ -12,7 +12,7 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.preprocessing import normalize
 
-from eval.recent_history import Floats, RecentHistory
+from eval.recent_history import RECENT_LINES, Floats, RecentHistory
 from eval.training import learnable_lines
 from genrec.dataset import Prepared
 from genrec.statistics import COLUMNS
@@ -54,8 +54,9 @@ def column_sets(regime: str) -> list[ColumnSet]:
 class Features:
     """Made once for a data set; the item and user tables hold no labels, so all of their rows are read."""
 
-    def __init__(self, data: Prepared, regime: str) -> None:
-        self.regime = regime
+    def __init__(self, data: Prepared, regime: str, history: int = RECENT_LINES) -> None:
+        """history: how many of a user's latest lines are read."""
+        self.regime, self.history = regime, history
         self.items = attributes(data.tables.items, "item_id", without=("title",))
         self.users = attributes(data.tables.users, "user_id")
         titles = title_vectors(data)
@@ -87,7 +88,7 @@ class Features:
         """Made anew where the lines are others than those of the last call."""
         if self._history is None or self._history[0] is not data.lines:
             items = data.tables.items["item_id"].to_pylist()
-            self._history = data.lines, RecentHistory(data, self.regime, items, self.vectors)
+            self._history = data.lines, RecentHistory(data, self.regime, items, self.vectors, self.history)
         return self._history[1]
 
 

@@ -2,15 +2,19 @@
 
 from collections.abc import Callable
 
+from eval.recent_history import RECENT_LINES
 from eval.recommender import Recommender
 from genrec.chain import CHAIN, CTCVR
 from genrec.dataset import Prepared
 from genrec.stated import stated
 
 
-def lineup(data: Prepared, task: str, seed: int = 0, quick: bool = False) -> list[Callable[[], Recommender]]:
+def lineup(
+    data: Prepared, task: str, seed: int = 0, quick: bool = False, history: int = RECENT_LINES
+) -> list[Callable[[], Recommender]]:
     """Makers of the baselines for a task, the plainest first; nothing is fitted yet. quick: fewer settings are
-    searched, for a demo; a claim is made against the full search.
+    searched, for a demo; a claim is made against the full search. history: how many of a user's latest lines tabular
+    models read.
 
     The libraries behind them (`pip install -e ".[baselines]"`) are imported here, so that reading results needs none.
     """
@@ -24,9 +28,12 @@ def lineup(data: Prepared, task: str, seed: int = 0, quick: bool = False) -> lis
     from eval.baselines.stated import Stated
 
     drawn = 0 if quick else 8
-    tabular: list[Callable[[], Recommender]] = [Logistic, lambda: Gbdt(drawn, seed)]
+    tabular: list[Callable[[], Recommender]] = [
+        lambda: Logistic(history),
+        lambda: Gbdt(drawn, seed, history=history),
+    ]
     if task == CTCVR or stated(data.tasks[task]):
-        tabular.append(lambda: Gbdt(drawn, seed, from_stated=True))
+        tabular.append(lambda: Gbdt(drawn, seed, from_stated=True, history=history))
     if task == CTCVR or data.tasks[task].label["rule"] == "follows":
         means = [lambda: Means("user"), lambda: Means("item"), lambda: Means("both")]
         said = [Stated] if task == CTCVR or stated(data.tasks[task]) else []

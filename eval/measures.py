@@ -37,7 +37,7 @@ def binary(answers: pd.DataFrame, threshold: float | None, repeats: int, seed: i
         )
         for name, statistic in statistics.items()
     }
-    inside = metrics.user_auc(*columns, users)
+    inside = metrics.user_auc(*columns, users, weights)
     for name, shares in {"gauc": inside.impressions, "uauc": None}.items():
         measured[name] = _plain(
             bootstrap.interval(

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from eval.recent_history import RECENT_LINES
+
 
 @dataclass(frozen=True)
 class Options:
@@ -38,6 +40,8 @@ class Options:
     without_stats: bool = False
     # Whether wordings kept out of training are measured.
     ask: bool = True
+    # How many of a user's latest history lines tabular baselines read; with an adapter as many as its window holds.
+    history: int = RECENT_LINES
     # Whether the baselines search few settings only.
     quick: bool = False
     # What runs the model: a kind of serve.engines.

@@ -14,7 +14,9 @@ from genrec.dataset import Prepared
 from genrec.durations import DAY
 from genrec.lines import log_kind
 
-RECENT_LINES = 35  # what a full window of 512 tokens, the default, holds of MovieLens-100K
+RECENT_LINES = (
+    35  # without an adapter: what a full window of 512 tokens, the default, holds of MovieLens-100K
+)
 PRIOR = 5.0  # pseudo-lines with a residual of 0 behind every mean residual, as in genrec.statistics
 HISTORY_AMOUNTS = (
     "history_count",
@@ -33,13 +35,16 @@ Vectors = dict[
 
 
 class RecentHistory:
-    """Summarizes the last RECENT_LINES lines that had become known before an example: those below its `point`.
+    """Summarizes the last `length` lines that had become known before an example: those below its `point`.
 
     A residual is an outcome minus the share that the line states of its item, in the regime's statistics.
     """
 
-    def __init__(self, data: Prepared, regime: str, items: Sequence[str], vectors: Vectors) -> None:
+    def __init__(
+        self, data: Prepared, regime: str, items: Sequence[str], vectors: Vectors, length: int = RECENT_LINES
+    ) -> None:
         """items: ids, in the order of the rows of each of the vectors."""
+        self.length = length
         lines = data.lines_in(regime)
         self.place = {item: number for number, item in enumerate(items)}
         self.vectors = vectors
@@ -75,13 +80,13 @@ class RecentHistory:
         self, first: NDArray[np.int64], point: NDArray[np.int64], item: NDArray[np.int64], ts: Floats
     ) -> pd.DataFrame:
         """All arguments (n,): the row of the user's first line, and the example's own point, item and time."""
-        # (n, RECENT_LINES) numbers of the user's lines, latest first
-        at = point[:, None] - 1 - np.arange(RECENT_LINES)
+        # (n, length) numbers of the user's lines, latest first
+        at = point[:, None] - 1 - np.arange(self.length)
         known = at >= 0
         rows = np.where(known, first[:, None] + at, 0)
 
         def lines(column: Floats) -> Floats:
-            """(n, RECENT_LINES) a column of these lines; NaN where the user has fewer."""
+            """(n, length) a column of these lines; NaN where the user has fewer."""
             return np.where(known, column[rows], np.nan) if len(column) else np.full(known.shape, np.nan)
 
         click, residual = lines(self.click), lines(self.residual)
@@ -116,8 +121,8 @@ class RecentHistory:
 
 
 def _products(vectors: Floats, item: NDArray[np.int64], line_items: NDArray[np.int64]) -> Floats:
-    """(n, RECENT_LINES) the product of each line's item and the example's own, summed one component at a time: all at
-    once would take RECENT_LINES times the memory."""
+    """(n, length) the product of each line's item and the example's own, summed one component at a time: all at
+    once would take `length` times the memory."""
     found = np.zeros(line_items.shape)
     for component in vectors.T:
         found += component[line_items] * component[item][:, None]

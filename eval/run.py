@@ -45,6 +45,7 @@ def evaluate(adapter: Path, data: Prepared, options: Options, out: Path) -> list
             f"measured on {options.regime} statistics, though the adapter was trained on {served.card.regime} ones: "
             "its stored calibration stays as it is"
         )
+    options = replace(options, history=longest_window(served, data))
     own = options.regime == served.card.regime and _its_own(served.card, data)
     mark = served.card.fingerprint(adapter)
     ours = (served.layout, served.histories, served.engine, mark)
@@ -73,6 +74,17 @@ def evaluate(adapter: Path, data: Prepared, options: Options, out: Path) -> list
     if own:
         _into_card(adapter, calibration, worth)
     return comparison.finish()
+
+
+def longest_window(served: Served, data: Prepared) -> int:
+    """How many history lines the longest window of the validation examples holds, or of all where there are none: as
+    many are read by the tabular baselines beside it."""
+    examples = data.examples[data.examples.split == "valid"]
+    asked_at = (examples if len(examples) else data.examples)[["user_id", "point"]].drop_duplicates()
+    lengths = (
+        point - served.histories.start(user, point) for user, point in asked_at.itertuples(index=False)
+    )
+    return max(1, *lengths)
 
 
 def commands(adapter: Path, data: Prepared, own: bool) -> Commands:

@@ -289,6 +289,15 @@ class TestItemKnn(RankerContract):
         assert isinstance(knn, ItemKnn)
         assert knn.chosen["next"] == max(knn.tried["next"], key=lambda pair: pair[1])[0]
 
+    def test_each_item_task_is_answered_from_its_own_log(self) -> None:
+        alone = shop()
+        bought = replace(
+            alone.tasks["next"], name="next_bought", label={"rule": "next_item", "event": "convert"}
+        )
+        both = replace(alone, tasks={**alone.tasks, "next_bought": bought})
+        rows = alone.rows("next", "test")
+        assert self.ranked(both, rows) == self.ranked(alone, rows)
+
 
 def test_test_labels_cannot_be_asked_for() -> None:
     with pytest.raises(ValueError, match="not on 'test'"):

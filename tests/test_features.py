@@ -88,9 +88,8 @@ def test_history_ends_at_the_point() -> None:
     assert history(earlier, asked(2))["history_clicks"] == 1.0
 
 
-def test_history_holds_the_latest_lines_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recent_history, "RECENT_LINES", 2)
-    found = history(made_up(), asked(4))
+def test_history_holds_the_latest_lines_alone() -> None:
+    found = RecentHistory(made_up(), "running", ITEMS, {}, 2).of(asked(4)).iloc[0]
     assert (found["history_count"], found["history_clicks"]) == (2, 1.0)
 
 

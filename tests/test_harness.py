@@ -82,6 +82,14 @@ class TestFiguresByHand:
         assert done.result["n"] == 4
         assert done.result["metrics"]["auc"]["value"] == 1.0
 
+    def test_where_nothing_was_scored_no_figure_is_defined(self) -> None:
+        done = evaluate(
+            Says(dict.fromkeys(("i0", "i1", "i2", "i3"), np.nan)), tiny(FOUR), Ask("click", repeats=20)
+        )
+        assert (done.result["n"], done.result["unscored"]) == (4, 4)
+        for name in ("auc", "log_loss", "gauc", "uauc", "ece"):
+            assert np.isnan(done.result["metrics"][name]["value"]), name
+
     def test_the_chain_is_judged_on_all_impressions(self) -> None:
         data = tiny([*FOUR, ("convert", "ann", "i0", 1, "test"), ("convert", "bob", "i2", 0, "test")])
         chain = Says(

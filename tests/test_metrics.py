@@ -89,6 +89,14 @@ def test_gauc_weighs_users_by_impressions_and_counts_those_left_out() -> None:
     each = user_auc(labels, p, users)
     assert each.users.tolist() == ["a", "b"]
     assert each.impressions.tolist() == [2, 4]
+    weights = [1, 1, 2, 1, 3, 1, 1, 1]  # as if b's first example stood there twice and its third three times
+    twice = [k for k, weight in enumerate(weights) for _ in range(weight)]
+    weighted = user_auc(labels, p, users, weights)
+    repeated = user_auc(*(np.array(column)[twice] for column in (labels, p, users)))
+    assert weighted.auc == pytest.approx(repeated.auc)
+    assert weighted.auc != pytest.approx(each.auc)
+    assert weighted.impressions.tolist() == repeated.impressions.tolist() == [2, 7]
+    assert user_auc([], [], []).users_left_out == 0
     nobody = uauc([1, 1], [0.1, 0.2], ["a", "b"])
     assert math.isnan(nobody.value)
     assert nobody[1:] == (0, 2)

@@ -15,7 +15,7 @@ from eval.baselines.stated import Stated
 from eval.options import Options
 from eval.run import evaluate
 from genrec.dataset import REGIMES, Prepared
-from prompts.adapter import LORA, AdapterCard, layout_of, prompts_hash
+from prompts.adapter import LORA, AdapterCard, histories_of, layout_of, prompts_hash
 from prompts.base_files import BUILT_IN
 from prompts.language_model import load_tokenizer
 
@@ -53,6 +53,37 @@ def test_all_contestants_read_the_measured_regimes_statistics(
     assert len(own) == 7
     unchanged = [name for name, figures in own.items() if figures == plain[name]]
     assert unchanged == []
+
+
+def test_tabular_baselines_read_as_many_lines_as_the_window_holds(
+    adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The longest window of the validation examples, which is what a prompt shows."""
+    given = list[int]()
+
+    def recorded(data: Prepared, task: str, seed: int, quick: bool, history: int) -> list[Any]:
+        given.append(history)
+        return [lambda: Means("both")]
+
+    monkeypatch.setattr(comparison, "lineup", recorded)
+    options = Options(("click",), rows=6, ask=False, untrained=False, repeats=2)
+    results = evaluate(adapter, shop(), options, tmp_path / "out")
+    card = AdapterCard.load(adapter)
+    histories = histories_of(
+        shop(), layout_of(shop(), load_tokenizer(BUILT_IN)), card.history["tokens"], "running"
+    )
+    valid = shop().examples[shop().examples.split == "valid"]
+    longest = max(
+        point - histories.start(user, point) for user, point in zip(valid.user_id, valid.point, strict=True)
+    )
+    assert set(given) == {result["tabular_history_lines"] for result in results} == {longest}
+    assert 1 < longest < valid.point.max()
+
+
+def test_results_of_another_regime_lie_beside_those_of_this_one() -> None:
+    one = {"task": "click", "split": "test", "model": "genrec", "regime": "running"}
+    assert comparison.result_name("shop", one) == "shop-click-test-genrec.json"
+    assert comparison.result_name("shop", {**one, "regime": "frozen"}) == "shop-click-test-frozen-genrec.json"
 
 
 def test_answers_are_kept_for_their_own_adapter_and_regime(adapter: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pandas as pd
 from scipy.special import expit, logit
 
 from eval.features import SHARES, ColumnSet, Features, column_sets
+from eval.recent_history import RECENT_LINES
 from eval.recommender import Floats, Rows
 from eval.training import Labelled, labelled, scored_tasks, task_of
 from genrec.dataset import Prepared
@@ -31,27 +32,34 @@ class GbdtChoice(NamedTuple):
     columns: ColumnSet
     settings: dict[str, Any]
     rounds: int
-    valid_log_loss: float
+    valid_log_loss: float | None  # None: there were no validation examples
 
 
 class Gbdt:
     """The best setting, each stopped early, by log loss on valid: the library's own with every set of columns, then
     `configurations` random ones with the best set.
 
-    from_stated: boosting starts at the log-odds of the number that our prompts state (LightGBM's init_score), and the
-    trees learn what is left. NaN for a task of which nothing is stated.
+    history: how many of a user's latest lines it reads. from_stated: boosting starts at the log-odds of the number that
+    our prompts state (LightGBM's init_score), and the trees learn what is left. NaN for a task of which nothing is
+    stated.
     """
 
     def __init__(
-        self, configurations: int = 8, seed: int = 0, threads: int = 1, from_stated: bool = False
+        self,
+        configurations: int = 8,
+        seed: int = 0,
+        threads: int = 1,
+        from_stated: bool = False,
+        history: int = RECENT_LINES,
     ) -> None:
+        self.history = history
         self.configurations, self.seed, self.threads = configurations, seed, threads
         self.from_stated = from_stated
         self.name = "LightGBM with init_score" if from_stated else "LightGBM"
         self.chosen: dict[str, GbdtChoice] = {}
 
     def fit(self, data: Prepared, regime: str) -> None:
-        self.regime, self.features = regime, Features(data, regime)
+        self.regime, self.features = regime, Features(data, regime, self.history)
         self.models: dict[str, lightgbm.Booster] = {}
         self.base: dict[str, float] = {}
         for task in scored_tasks(data):
@@ -84,6 +92,7 @@ class Gbdt:
         sets = column_sets(self.regime)
         random = np.random.default_rng(self.seed)
         best: lightgbm.Booster | None = None
+        least = float("inf")
         shown = f"{self.name}, {task}"
         for number in progress(range(len(sets) + self.configurations), shown, "setting"):
             settings = {} if number < len(sets) else _drawn(random)
@@ -97,9 +106,9 @@ class Gbdt:
                 valid_sets=[binned[1]] if len(valid.rows) else None,
                 callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False)] if len(valid.rows) else None,
             )
-            loss = booster.best_score.get("valid_0", {}).get("binary_logloss", float(number))
-            if best is None or loss < self.chosen[task].valid_log_loss:
-                best = booster
+            loss = booster.best_score.get("valid_0", {}).get("binary_logloss")
+            if best is None or (loss is not None and loss < least):
+                best, least = booster, least if loss is None else loss
                 self.chosen[task] = GbdtChoice(chosen, settings, booster.best_iteration, loss)
         assert best is not None
         return best

@@ -6,7 +6,7 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-from lenskit.data import ItemList, from_interactions_df
+from lenskit.data import Dataset, ItemList, from_interactions_df
 from lenskit.knn import ItemKNNScorer
 
 from eval.recommender import Rows
@@ -50,13 +50,14 @@ class ItemKnn:
 
     def fit(self, data: Prepared, regime: str) -> None:
         self.catalog: list[str] = data.tables.items["item_id"].to_pylist()
+        self.logs: dict[str, Dataset] = {}
+        self._trained: tuple[str, Setting, ItemKNNScorer] | None = None
         for task in (t for t in data.tasks.values() if t.kind == "item"):
             rows = _spread(data.rows(task.name, "valid"))
             touched = data.lines[touches(data.lines, task) & learnable_lines(data)]
             rated = bool(touched["value"].notna().all()) and touched["value"].nunique() > 1
             columns = ["user_id", "item_id", "value"] if rated else ["user_id", "item_id"]
-            self._trained: tuple[Setting, ItemKNNScorer] | None = None
-            self.log = from_interactions_df(
+            self.logs[task.name] = from_interactions_df(
                 touched.drop_duplicates(["user_id", "item_id"], keep="last")[columns].rename(
                     columns={"value": "rating"}
                 )
@@ -79,8 +80,9 @@ class ItemKnn:
         return list(self._rank(data, rows, k, self.chosen[task_of(data, rows)]))
 
     def _rank(self, data: Prepared, rows: Rows, k: int, setting: Setting) -> list[list[str]]:
-        scorer = self._model(setting)
-        past = Touches(data, data.tasks[task_of(data, rows)])
+        task = task_of(data, rows)
+        scorer = self._model(task, setting)
+        past = Touches(data, data.tasks[task])
         known = [item for item in self.catalog if item in scorer.items]
         place = {item: number for number, item in enumerate(known)}
         candidates = ItemList(known)
@@ -95,14 +97,14 @@ class ItemKnn:
             ranked.append([] if scores is None else _best(scores, mask, k, known))
         return ranked
 
-    def _model(self, setting: Setting) -> ItemKNNScorer:
+    def _model(self, task: str, setting: Setting) -> ItemKNNScorer:
         """The query's length alone changes no model: settings that share one follow each other, and it is kept."""
         key = replace(setting, recent=0)
-        if self._trained is None or self._trained[0] != key:
+        if self._trained is None or self._trained[:2] != (task, key):
             scorer = ItemKNNScorer(max_nbrs=setting.neighbours, feedback=setting.feedback)
-            scorer.train(self.log)
-            self._trained = (key, scorer)
-        return self._trained[1]
+            scorer.train(self.logs[task])
+            self._trained = (task, key, scorer)
+        return self._trained[2]
 
 
 def _best(scores: Any, seen: list[int], k: int, catalog: list[str]) -> list[str]:

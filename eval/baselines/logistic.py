@@ -12,7 +12,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from eval.features import SHARES, ColumnSet, Features, column_sets
-from eval.recent_history import HISTORY_AMOUNTS
+from eval.recent_history import HISTORY_AMOUNTS, RECENT_LINES
 from eval.recommender import Floats, Rows
 from eval.training import Labelled, labelled, scored_tasks, task_of
 from genrec import metrics
@@ -30,7 +30,7 @@ class LogisticChoice(NamedTuple):
 
     columns: ColumnSet
     strength: float
-    valid_log_loss: float
+    valid_log_loss: float | None  # None: there were no validation examples
 
 
 class Logistic:
@@ -39,8 +39,12 @@ class Logistic:
 
     name = "logistic regression"
 
+    def __init__(self, history: int = RECENT_LINES) -> None:
+        """history: how many of a user's latest lines it reads."""
+        self.history = history
+
     def fit(self, data: Prepared, regime: str) -> None:
-        self.features = Features(data, regime)
+        self.features = Features(data, regime, self.history)
         self.models: dict[str, Pipeline] = {}
         self.chosen: dict[str, LogisticChoice] = {}
         for task in scored_tasks(data):
@@ -54,7 +58,8 @@ class Logistic:
                 loss = -strength if p is None else metrics.log_loss(valid.labels, p, weights=valid.weights)
                 if loss < best:
                     best, self.models[task] = loss, model
-                    self.chosen[task] = LogisticChoice(chosen, strength, loss)
+                    measured = None if p is None else loss
+                    self.chosen[task] = LogisticChoice(chosen, strength, measured)
 
     def predict(self, data: Prepared, rows: Rows) -> Floats:
         task = task_of(data, rows)

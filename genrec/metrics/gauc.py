@@ -19,7 +19,8 @@ class Grouped(NamedTuple):
 
 
 class UserAuc(NamedTuple):
-    """Users (m,) with both classes, the AUC (m,) and impressions (m,) of each; how many were left out."""
+    """Users (m,) with both classes, the AUC (m,) and impressions (m,) of each, the sum of their weights where they have
+    some; how many users were left out."""
 
     users: NDArray[Any]
     auc: Floats
@@ -27,8 +28,10 @@ class UserAuc(NamedTuple):
     users_left_out: int
 
 
-def user_auc(labels: ArrayLike, predictions: ArrayLike, users: ArrayLike) -> UserAuc:
-    """The AUC of each user's own examples; users (n,) are ids of any kind that sorts.
+def user_auc(
+    labels: ArrayLike, predictions: ArrayLike, users: ArrayLike, weights: ArrayLike | None = None
+) -> UserAuc:
+    """The AUC of each user's own examples; users (n,) are ids of any kind that sorts, weights (n,) those of sampling.
 
     An interval of GAUC is `interval("mean", found.users, (found.auc,), weights=found.impressions)`; of UAUC, the
     same without weights.
@@ -36,14 +39,18 @@ def user_auc(labels: ArrayLike, predictions: ArrayLike, users: ArrayLike) -> Use
     >>> user_auc([1, 0, 1], [0.9, 0.1, 0.5], ["ann", "ann", "bob"]).auc.tolist()
     [1.0]
     """
-    examples = binary(labels, predictions, probabilities=False)
+    examples = binary(labels, predictions, weights, probabilities=False)
     ids, of_row, sizes = np.unique(np.asarray(users), return_inverse=True, return_counts=True)
     if of_row.size != examples.labels.size:
         raise ValueError(f"{examples.labels.size} labels but {of_row.size} users")
-    rows = np.split(np.argsort(of_row, kind="stable"), np.cumsum(sizes)[:-1])
-    each = np.array([auc(examples.labels[r], examples.predictions[r]) for r in rows], dtype=np.float64)
+    rows = np.split(np.argsort(of_row, kind="stable"), np.cumsum(sizes)[:-1]) if ids.size else []
+    each = np.array(
+        [auc(examples.labels[r], examples.predictions[r], weights=examples.weights[r]) for r in rows],
+        dtype=np.float64,
+    )
+    impressions = np.bincount(of_row, examples.weights, ids.size)
     scored = ~np.isnan(each)
-    return UserAuc(ids[scored], each[scored], sizes[scored].astype(np.float64), int(ids.size - scored.sum()))
+    return UserAuc(ids[scored], each[scored], impressions[scored], int(ids.size - scored.sum()))
 
 
 def gauc(labels: ArrayLike, predictions: ArrayLike, users: ArrayLike) -> Grouped:
