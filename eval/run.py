@@ -84,7 +84,7 @@ def longest_window(served: Served, data: Prepared) -> int:
     lengths = (
         point - served.histories.start(user, point) for user, point in asked_at.itertuples(index=False)
     )
-    return max(1, *lengths)
+    return int(max(1, *lengths))
 
 
 def commands(adapter: Path, data: Prepared, own: bool) -> Commands:
