@@ -151,6 +151,11 @@ def test_a_better_model_wins_in_the_direction_of_its_metric() -> None:
     assert not back.wins
     assert back.difference == pytest.approx(-gain.difference)
     assert not paired("auc", users, labels, p, p, repeats=50).wins
+    slight = paired(
+        "accuracy", list("abcde"), [1] * 5, [0.9, 0.9, 0.9, 0.1, 0.1], [0.1, 0.1, 0.1, 0.9, 0.9], repeats=200
+    )
+    assert slight.low < 0 < slight.difference
+    assert not slight.wins
 
 
 def test_pairing_sees_what_two_separate_intervals_hide() -> None:

@@ -260,6 +260,14 @@ def test_a_choice_is_read_off_the_impressions_value() -> None:
         examples(log, rule(STARS, values=[1, 2]))
 
 
+def test_an_item_that_was_clicked_twice_is_asked_for_once() -> None:
+    log = [
+        row("u", "a", minute, event)
+        for minute, event in ((0, "impression"), (1, "click"), (20, "impression"), (21, "click"))
+    ]
+    assert examples(log, CLICK, NEXT).query("task == 'next'").minute.tolist() == [1]
+
+
 def test_a_task_without_examples_changes_no_other_tasks_types() -> None:
     alone = examples([row("u", "a", 0, "impression")], CLICK)
     beside = examples([row("u", "a", 0, "impression")], CLICK, CONVERT, NEXT, STARS)

@@ -42,6 +42,19 @@ def test_categories_reach_an_item_that_nobody_met() -> None:
     assert kept.gain("u", "other") == kept.gain("u", "bare") == kept.gain("u", "nowhere") == 0
 
 
+def test_what_is_expected_of_a_user_follows_what_is_learned_of_others() -> None:
+    asked, kept = Neighbours({}), Neighbours({})
+    before = []
+    for fact in (("u", "a", 0.5), ("v", "a", 0.5), ("v", "b", 0.5), ("w", "a", 0.5), ("w", "b", 0.4)):
+        for one in (asked, kept):
+            one.learn([fact], KNOWN)
+        before.append(asked.gain("u", "b"))
+    assert asked.gain("u", "b") == kept.gain("u", "b") > before[2] > before[1] == 0
+    for one in (asked, kept):  # a and c now explain u's taste together
+        one.learn([("v", "c", 0.5), ("w", "c", 0.3), ("u", "c", 0.2)], KNOWN)
+    assert asked.gain("u", "b") == kept.gain("u", "b")
+
+
 def test_nothing_is_expected_of_a_stranger_nor_of_items_too_rare_to_be_tracked() -> None:
     kept = Neighbours({"a": ("x",), "b": ("x",)})
     kept.learn([("u", "a", 0.5), ("u", "b", 0.5), ("v", "rare", 0.5)], {**KNOWN, "rare": MIN_COUNT - 1})

@@ -24,6 +24,14 @@ def learned(x: np.ndarray, y: np.ndarray) -> OnlineLogistic:
     return model
 
 
+def test_one_outcome_by_hand() -> None:
+    """The mean moves by the covariance that stands after the outcome: 4 - 16 x .25 / (1 + .25 x 4) = 2, times .5."""
+    model = OnlineLogistic([0.0], [2.0])
+    model.learn("u", np.ones(1), NOTHING, 1)
+    assert model.shared.covariance.tolist() == [[2.0]]
+    assert model.shared.mean.tolist() == [1.0]
+
+
 def test_it_learns_a_relation_that_is_known() -> None:
     x, y = outcomes(4000)
     model = learned(x, y)

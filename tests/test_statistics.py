@@ -129,6 +129,19 @@ def test_what_is_expected_of_a_click_is_learned_from_clicks_whenever_their_outco
     np.testing.assert_array_equal(at_once.match_convert.shared.mean, weights)  # no click, nothing to learn
 
 
+def test_what_a_guest_did_is_told_to_the_guest_alone() -> None:
+    statistics = Statistics({})
+    statistics.observe([Outcome("u", "a", 1, None), Outcome("v", "a", 0, None)])
+    before = {user: read(statistics, user, "a") for user in ("u", "guest")}
+    view = statistics.aside()
+    for _ in range(3):
+        view.meet(Outcome("guest", "a", 1, None))
+    assert view.read("guest", "a")[COLUMNS.index("user_count")] == 3
+    assert "guest" not in {**statistics.users, **statistics.recent}
+    again = {user: read(statistics, user, "a") for user in ("u", "guest")}
+    assert repr(again) == repr(before)
+
+
 def test_outcomes_of_one_moment_do_not_see_each_other() -> None:
     together, apart = Statistics(CATEGORIES), Statistics(CATEGORIES)
     batch = [Outcome("u", "a", 1, 0), Outcome("u", "b", 1, 0), Outcome("u", "c", 0, 0)]
@@ -271,6 +284,15 @@ def test_visit_numbers_by_hand() -> None:
     assert mine.return_chances.tolist() == [0, 1, 2]
     assert mine.return_count.tolist() == [0, 1, 1]
     assert mine.mean_value.tolist() == [2, 3, 32]
+
+
+def test_a_visit_at_the_questions_own_moment_is_not_counted() -> None:
+    log = [row("u", "a", minute, "visit", value=value) for minute, value in ((0, 2.0), (3, 4.0), (18, 9.0))]
+    asked = examples(log, RETURN).iloc[:1]  # fifteen minutes after the second, when the third comes
+    assert asked.minute.tolist() == [18]
+    found = visits(frame(log), asked, 15 * MINUTE).iloc[0]
+    assert (found.sessions, found.session_events, found.mean_value) == (1, 2, 3.0)
+    assert found.days_since_last == pytest.approx(15 / 1440)
 
 
 def test_recent_sessions_are_those_that_began_within_the_last_horizon() -> None:
