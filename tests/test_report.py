@@ -202,6 +202,25 @@ def test_an_unfinished_report_says_what_is_missing() -> None:
     assert "Still missing" not in page([result()])
 
 
+def test_costs_are_of_the_split_that_was_measured() -> None:
+    on_valid, on_test = page([result(split="valid")]), page([result()])
+    assert "Of the valid split, on a CPU, 2 cores." in on_valid
+    assert "Of the test split, on a CPU, 2 cores." in on_test
+    assert "test split" not in on_valid
+    both = page([result(split="valid"), result()])
+    assert "Of the test and valid splits, on" in both
+    for split in ("valid", "test"):
+        assert f'<td class="words">click, {split}, running</td>' in both
+
+
+def test_only_a_calibrated_reliability_chart_explains_its_dashes() -> None:
+    curves = {"reliability": [[0.3, 0.3, 9]]}
+    calibrated = {"line": {}, "threshold": 0.5, "metrics": {"log_loss": metric(0.58)}, "curves": curves}
+    said = "Dashed: calibrated on the valid split."
+    assert said in page([result(calibrated=calibrated)])
+    assert said not in page([result(split="valid")])
+
+
 def test_lists_of_several_lengths_are_ranked_by_the_first() -> None:
     found = [
         result(name, "next", metrics={

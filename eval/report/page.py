@@ -169,6 +169,7 @@ def _costs(results: Sequence[Result], ours: Sequence[str]) -> dict[str, Any] | N
         "names": [name for name in COSTS if any(r["cost"].get(name) for _, r in rows)],
         "rows": rows,
         "machines": sorted({r["machine"] for _, r in rows}),
+        "splits": sorted({r["split"] for _, r in rows}),
         "chart": bar_chart(bars, f"{fast[0].title}: candidates a second") if bars else None,
     }
 
