@@ -19,6 +19,7 @@ from eval.predictions import read_files, those_for
 from eval.protocols import require
 from eval.recommender import Recommender
 from eval.report.conclusion import Commands
+from eval.report.rivals import UNTRAINED, WITHOUT
 from eval.results_file import trained
 from eval.store import Store
 from genrec.dataset import Prepared
@@ -31,7 +32,7 @@ from serve.adapters import open_adapter
 from serve.engines import open_engine
 from serve.served import Served
 
-OURS, UNTRAINED, WITHOUT = "genrec", "genrec untrained", "genrec without statistics"
+OURS = "genrec"
 
 
 def evaluate(adapter: Path, data: Prepared, options: Options, out: Path) -> list[dict[str, Any]]:

@@ -1,63 +1,35 @@
 """The verdict in words: what was learned, what it is worth beside statistics and LightGBM, and what to type next."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from eval.report import table
+from eval.report.advice import Commands, after, after_baselines, listed
+from eval.report.rivals import UNTRAINED, Beside, hardest, in_order, rivals, untrained
 from eval.report.table import ENOUGH_USERS, Group, Result
 
-UNTRAINED = "genrec untrained"
-# Who it is compared with in words, and which models stand for each: in a task the one that is hardest to beat.
-RIVALS = {
-    "the stated statistic": ("stated statistic",),
-    "the means": ("user and item mean", "user mean", "item mean"),
-    "popularity": ("popularity",),
-    "LightGBM": ("LightGBM", "LightGBM with init_score"),
-}
-WORDS = {"wins": "ahead", "undecided": "level", "loses": "behind"}
-Pairs = Mapping[tuple[str, str], Mapping[str, Any]]  # by task and the other model's name
+__all__ = ["Commands", "conclusion"]
+
+Hardest = Mapping[str, Mapping[str, Beside]]  # by task, by rival
 
 
-@dataclass(frozen=True)
-class Commands:
-    """What a reader can type next."""
-
-    # This evaluation, without its options of split and sample.
-    evaluate: str = "genrec eval"
-    # The training of an adapter on this data.
-    train: str = "genrec train"
-
-
-def conclusion(results: Sequence[Result], ours: str = "", commands: Commands = Commands()) -> str:
+def conclusion(results: Sequence[Result], ours: str = "", commands: Commands | None = None) -> str:
     """One paragraph of plain words on one run's results.
 
     ours: the model that the run is about; "" or a name that no result has: the baselines alone.
     """
-    groups = table.groups(results)
+    commands, groups = commands or Commands(), table.groups(results)
     if not groups:
         return ""
     own = [group for group in groups if any(r["model"] == ours for r in group.results)]
     if not own:
-        return " ".join([_bar(groups), _few(groups), _after_baselines(groups, commands)]).replace("  ", " ")
-    pairs = {(group.task, against): pair for group in own for against, pair in _pairs(group, ours).items()}
-    sentences = [_learned(own, ours), _no_gain(own, pairs)]
-    if any(against != UNTRAINED for _, against in pairs):
-        sentences += [_lead(own, pairs), *_beside(own, pairs)]
+        sentences = [_bar(groups), _few(groups), after_baselines(groups, commands)]
     else:
-        sentences.append("No baseline took part, so what this is worth beside them is not known.")
-    sentences += [_few(own), _after(own, pairs, commands)]
+        compared = {group.task: hardest(group, ours) for group in own}
+        sentences = [_learned(own, ours), _no_gain(own, ours)]
+        sentences += [_lead(own, compared), *_beside(own, compared)] if any(compared.values()) else []
+        sentences += [_not_compared(own, ours), _few(own), after(own, ours, commands)]
     return " ".join(filter(None, sentences))
-
-
-def _pairs(group: Group, ours: str) -> Mapping[str, Mapping[str, Any]]:
-    """By the other's name: the pair of the group's main metric."""
-    found: dict[str, Mapping[str, Any]] = {}
-    for result in group.results:
-        if result["model"] == ours:
-            found |= {pair["against"]: pair for pair in result["paired"] if pair["metric"] == group.main[0]}
-    return found
 
 
 def _learned(groups: Sequence[Group], ours: str) -> str:
@@ -68,59 +40,87 @@ def _learned(groups: Sequence[Group], ours: str) -> str:
         now, before = table.figure(by_model.get(ours)), table.figure(by_model.get(UNTRAINED))
         rise = f" (untrained {before})" if UNTRAINED in by_model else ""
         parts.append(f"{group.task} {table.word(group.main[0])} {now}{rise}")
-    return f"What was learned, on the {groups[0].split} split: {_listed(parts)}."
+    return f"What was learned, on the {groups[0].split} split: {listed(parts)}."
 
 
-def _no_gain(groups: Sequence[Group], pairs: Pairs) -> str:
-    """The tasks in which ours is not clear of the untrained model."""
-    known = [group.task for group in groups if (group.task, UNTRAINED) in pairs and not group.few_users]
-    same = [task for task in known if table.verdict(pairs[task, UNTRAINED]) != "wins"]
-    return f"No gain over the untrained model is shown on {_listed(same)}." if same else ""
+def _no_gain(groups: Sequence[Group], ours: str) -> str:
+    """The tasks in which ours is not clear of the untrained model, and those in which its second metric is worse."""
+    known = [beside for group in groups if not group.few_users and (beside := untrained(group, ours))]
+    same = [
+        f"{beside.group.task} ({table.word(beside.group.main[0])})"
+        for beside in known
+        if not beside.first_won
+    ]
+    worse = [
+        f"{beside.group.task} ({table.word(beside.group.main[1])})"
+        for beside in known
+        if beside.behind_in_second_alone
+    ]
+    sentences = [f"No gain over the untrained model is shown on {listed(same)}."] if same else []
+    sentences += [f"It is behind the untrained model on {listed(worse)}."] if worse else []
+    return " ".join(sentences)
 
 
-def _lead(groups: Sequence[Group], pairs: Pairs) -> str:
+def _lead(groups: Sequence[Group], compared: Hardest) -> str:
     """How often ours is ahead, level and behind of its rivals; tasks of too few users are not counted."""
-    enough = [group for group in groups if not group.few_users]
-    counts = Counter(
-        WORDS[table.verdict(pair)] for group in enough for pair in _hardest(group, pairs).values()
-    )
-    total = sum(counts.values())
-    if not total:
-        return f"Whether that is ahead of the baselines cannot be said of fewer than {ENOUGH_USERS} users."
-    rivals = _listed(name for name in RIVALS if any(name in _hardest(group, pairs) for group in enough))
-    comparisons = f"{total} comparison{'s' * (total > 1)} with {rivals}"
+    counted = [
+        (rival, beside)
+        for group in groups
+        if not group.few_users
+        for rival, beside in compared[group.task].items()
+    ]
+    if not counted:
+        names = in_order([rival for of_task in compared.values() for rival in of_task])
+        return f"Whether that is ahead of {listed(names)} cannot be said of fewer than {ENOUGH_USERS} users."
+    total = len(counted)
+    easiest_first = sorted((beside for _, beside in counted), key=lambda beside: beside.rank, reverse=True)
+    counts = Counter(beside.named_standing for beside in easiest_first)
+    names = in_order([rival for rival, _ in counted])
+    comparisons = f"{total} comparison{'s' * (total > 1)} with {listed(names)}"
     if len(counts) == 1:
         return f"It is {next(iter(counts))} {'in' if total == 1 else 'in each of'} {comparisons}."
-    return f"Of {comparisons} it is {_listed(f'{word} in {counts[word]}' for word in WORDS.values() if counts[word])}."
+    return f"Of {comparisons} it is {listed(f'{standing} in {n}' for standing, n in counts.items())}."
 
 
-def _hardest(group: Group, pairs: Pairs) -> dict[str, Mapping[str, Any]]:
-    """By rival the pair with the one of its models that is hardest to beat in this task."""
-    found = {}
-    for rival, names in RIVALS.items():
-        there = [pairs[group.task, name] for name in names if (group.task, name) in pairs]
-        if there:
-            found[rival] = min(there, key=lambda pair: pair["difference"] or 0.0)
-    return found
-
-
-def _beside(groups: Sequence[Group], pairs: Pairs) -> list[str]:
+def _beside(groups: Sequence[Group], compared: Hardest) -> list[str]:
     """A sentence a rival: in which tasks ours is ahead of it, level with it, behind it."""
     sentences: list[str] = []
-    for rival in RIVALS:
+    for rival in in_order([rival for of_task in compared.values() for rival in of_task]):
         parts: dict[str, list[str]] = {}
         for group in groups:
-            if (pair := _hardest(group, pairs).get(rival)) is None:
+            if (beside := compared[group.task].get(rival)) is None:
                 continue
-            standing = ("looks " if group.few_users else "") + WORDS[table.verdict(pair)]
-            name = f", {pair['against']}" if pair["against"].startswith(f"{rival} ") else ""
-            spread = f"{_short(pair['difference'])}, {_short(pair['low'])} to {_short(pair['high'])}{name}"
-            parts.setdefault(standing, []).append(f"{group.task} ({spread})")
-        if parts:
-            said = "; ".join(f"{standing} on {_listed(tasks)}" for standing, tasks in parts.items())
-            interval = "" if sentences else " (difference, 95% interval)"
-            sentences.append(f"Beside {rival}{interval}: {said}.")
+            standing = ("looks " if group.few_users else "") + beside.standing
+            name = f", {beside.against}" if beside.against.startswith(f"{rival} ") else ""
+            parts.setdefault(standing, []).append(f"{group.task} ({_spreads(beside)}{name})")
+        said = "; ".join(f"{standing} on {listed(tasks)}" for standing, tasks in parts.items())
+        interval = "" if sentences else " (difference, 95% interval)"
+        sentences.append(f"Beside {rival}{interval}: {said}.")
     return sentences
+
+
+def _spreads(beside: Beside) -> str:
+    """The difference in the first main metric; in the second too where ours is behind in that alone."""
+    first, second = beside.group.main
+    shown = [first, second] if beside.behind_in_second_alone else [first]
+    return "; ".join(
+        f"{table.word(name)} {_short(pair['difference'])}, {_short(pair['low'])} to {_short(pair['high'])}"
+        for name in shown
+        for pair in [beside.pairs[name]]
+    )
+
+
+def _not_compared(groups: Sequence[Group], ours: str) -> str:
+    """The rivals that have no difference to ours, or that there are none."""
+    there = {group.task: rivals(group, ours) for group in groups}
+    if not any(there.values()):
+        return "No baseline took part, so what this is worth beside them is not known."
+    parts = [
+        f"{listed(missing)} on {group.task} ({table.word(group.main[0])})"
+        for group in groups
+        if (missing := [rival for rival in there[group.task] if rival not in hardest(group, ours)])
+    ]
+    return f"Not compared, since there is no difference to state: {'; '.join(parts)}." if parts else ""
 
 
 def _short(value: float | None) -> str:
@@ -140,8 +140,9 @@ def _bar(groups: Sequence[Group]) -> str:
             f"{group.task} {table.word(group.main[0])} {table.figure(metric)}{spread} by {best['model']}"
         )
     return (
-        f"No adapter took part. What one has to beat, on the {groups[0].split} split, is the best of the baselines: "
-        f"{_listed(parts)}."
+        f"No adapter took part. What one has to beat, on the {groups[0].split} split, is the best of the "
+        "baselines: "
+        f"{listed(parts)}."
     )
 
 
@@ -154,52 +155,6 @@ def _few(groups: Sequence[Group]) -> str:
         return f"{least:,} users or more are behind every figure, enough for intervals by users."
     which = "every task here" if len(few) == len(groups) else "these tasks"
     return (
-        f"Too few users on {which}: {_listed(few)}. Below {ENOUGH_USERS} users the intervals are not to be trusted, "
+        f"Too few users on {which}: {listed(few)}. Below {ENOUGH_USERS} users the intervals are not to be trusted, "
         "so nothing there is settled."
     )
-
-
-def _after(groups: Sequence[Group], pairs: Pairs, commands: Commands) -> str:
-    """What to type next, by what is in doubt."""
-    if more := _more_users(groups, commands):
-        return more
-    rivals = {key: pair for key, pair in pairs.items() if key[1] != UNTRAINED}
-    if not rivals:
-        return f"Next: `{commands.evaluate}`, which measures the baselines too."
-    lost = list(dict.fromkeys(key for key, pair in rivals.items() if table.verdict(pair) == "loses"))
-    if groups[0].split == "valid":
-        claim = f"`{commands.evaluate} --split test`, once, to state it"
-        if lost:
-            return f"Next: `{commands.train} --minutes 60` to train longer; when nothing is left to choose, {claim}."
-        return f"Next: {claim}."
-    if lost:
-        better = _listed(f"{name} for {task}" for task, name in lost)
-        return f"Where a baseline is ahead it is the better choice today: {better}."
-    return "Next: `genrec serve` to use it, and two more training seeds before this is a headline."
-
-
-def _after_baselines(groups: Sequence[Group], commands: Commands) -> str:
-    return _more_users(groups, commands) or f"Next: `{commands.train}`, then `genrec eval`."
-
-
-def _more_users(groups: Sequence[Group], commands: Commands) -> str:
-    """How to judge by more users, where they are too few."""
-    few = [group for group in groups if group.few_users]
-    if not few:
-        return ""
-    sampled = {group.kind for group in few if any(r.get("sampled") for r in group.results)}
-    if sampled:
-        options = "" if groups[0].split == "valid" else f" --split {groups[0].split}"
-        options += " --users 100 --rows 1000" if sampled - {"item"} else ""
-        options += " --list-rows 500" if "item" in sampled else ""
-        return f"Next: `{commands.evaluate}{options}` to judge by more users."
-    return (
-        "Next: a longer log, or more of it for this split (`genrec data prepare --help`): "
-        f"the {groups[0].split} split itself has no more users."
-    )
-
-
-def _listed(parts: Iterable[str]) -> str:
-    """a, b and c."""
-    *first, last = parts
-    return f"{', '.join(first)} and {last}" if first else last
