@@ -1,7 +1,6 @@
 """One evaluation, read down the page: ours trained and untrained, the baselines, pairs, calibration, reports."""
 
 import json
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +15,9 @@ from eval.lineup import lineup
 from eval.options import Options
 from eval.ours import Genrec
 from eval.predictions import read_files, those_for
+from eval.proposed import commands
 from eval.protocols import require
 from eval.recommender import Recommender
-from eval.report.conclusion import Commands
 from eval.report.rivals import UNTRAINED, WITHOUT
 from eval.results_file import trained
 from eval.store import Store
@@ -61,7 +60,7 @@ def evaluate(adapter: Path, data: Prepared, options: Options, out: Path) -> list
         describe=lambda result: _about_training(
             _about_search(result, options.nodes), served.card, weights_hash(adapter)
         ),
-        commands=commands(adapter, data, own),
+        commands=commands(data, options, adapter, served.card.data["name"], served.card.regime),
     )  # fmt: skip
     calibration: dict[str, Any] = {}
     for task in progress(tasks, "evaluating", "task"):
@@ -86,13 +85,6 @@ def longest_window(served: Served, data: Prepared) -> int:
         point - served.histories.start(user, point) for user, point in asked_at.itertuples(index=False)
     )
     return int(max(1, *lengths))
-
-
-def commands(adapter: Path, data: Prepared, own: bool) -> Commands:
-    """What a reader of the report can type. own: whether the data set is the adapter's."""
-    folder = str(data.folder or f"data/{data.name}")
-    where = ["--adapter", str(adapter), *([] if own else [folder])]
-    return Commands(shlex.join(["genrec", "eval", *where]), shlex.join(["genrec", "train", folder]))
 
 
 def _checked(

@@ -1,6 +1,5 @@
 """The baselines alone, on a prepared data set: the bar that an adapter has to clear. Loads no language model."""
 
-import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,8 +7,8 @@ from typing import Any
 from eval.comparison import Comparison, chosen_tasks
 from eval.options import Options
 from eval.predictions import read_files, those_for
+from eval.proposed import commands
 from eval.protocols import require
-from eval.report.conclusion import Commands
 from genrec.dataset import Prepared
 from genrec.progress import progress
 
@@ -24,12 +23,7 @@ def evaluate_baselines(data: Prepared, options: Options, out: Path) -> list[dict
     if options.protocol:
         require(data, options.protocol, {"name": data.name})
     tasks = chosen_tasks(data, options)
-    folder = str(data.folder or f"data/{data.name}")
-    commands = Commands(
-        evaluate=shlex.join(["genrec", "eval", "--baselines-only", folder]),
-        train=shlex.join(["genrec", "train", folder]),
-    )
-    comparison = Comparison(data, options, out, tasks, commands=commands)
+    comparison = Comparison(data, options, out, tasks, commands=commands(data, options))
     taken = (
         {model.name for task in tasks for model in comparison.baselines(task)} if options.predictions else ()
     )

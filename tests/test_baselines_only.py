@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from eval import harness
 from eval.baselines.prior import Prior
 from eval.harness import Ask, Evaluation, calibrations, evaluate
 from eval.options import Options
+from eval.proposed import commands
 from eval.results_file import read_results
 from eval.without_adapter import evaluate_baselines
 from genrec import progress
@@ -39,6 +41,36 @@ def test_the_command_needs_a_prepared_folder_and_nothing_else(
     }
     assert {r["split"] for r in results} == {"valid"}
     assert "report: data/shop/eval/report.html" in capsys.readouterr().out
+
+
+def test_the_commands_it_proposes_measure_the_same(tmp_path: Path) -> None:
+    data = replace(shop(), folder=Path("data/shop"))
+    files = (Path("today.csv"), Path("my models/old.parquet"))
+    options = Options(
+        ("click", "next"), split="test", rows=40, users=20, list_rows=5, ks=(5, 20), nodes=100, regime="frozen",
+        protocol="time", predictions=files, baselines=False, quick=True, engine="torch",
+    )  # fmt: skip
+    kept = (
+        "--tasks click,next --regime frozen --protocol time --predictions today.csv "
+        "--predictions 'my models/old.parquet' --k 5,20 --nodes 100 --engine torch"
+    )
+    proposed = commands(data, options)
+    assert proposed.evaluate == f"genrec eval --baselines-only data/shop {kept}"
+    assert (proposed.train, proposed.evaluate_trained) == ("genrec train data/shop", f"genrec eval {kept}")
+    assert commands(data, Options(regime="running")).evaluate == "genrec eval --baselines-only data/shop"
+
+
+def test_the_commands_it_proposes_of_an_adapter_name_what_is_not_the_adapters_own() -> None:
+    data, adapter = replace(shop(), folder=Path("data/shop")), Path("runs/a/adapter")
+    for usual_regime, regime, named in (
+        ("running", "running", ""), ("frozen", "frozen", ""), ("running", "frozen", " --regime frozen"),
+        ("frozen", "running", " --regime running"),
+    ):  # fmt: skip
+        proposed = commands(data, Options(regime=regime), adapter, "shop", usual_regime)
+        assert proposed.evaluate == f"genrec eval --adapter runs/a/adapter{named}"
+    for folder, name in (("data/shop", "films"), ("elsewhere/shop", "shop")):
+        other = commands(replace(data, folder=Path(folder)), Options(), adapter, name)
+        assert other.evaluate == f"genrec eval --adapter runs/a/adapter {folder}"
 
 
 def test_it_loads_no_language_model() -> None:

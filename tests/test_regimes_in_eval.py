@@ -47,6 +47,11 @@ def test_all_contestants_read_the_measured_regimes_statistics(
         }
 
     plain = measured(shop(), "plain")
+    verdict = (tmp_path / "plain" / "report.md").read_text().splitlines()[2]
+    proposed = verdict.partition("Next: `")[2].partition("`")[0]
+    assert proposed.startswith(f"genrec eval --adapter {adapter} ")
+    assert ("--regime frozen" in proposed) is (regime == "frozen")  # the adapter was trained on running ones
+    assert "--regime running" not in proposed
     (another,) = set(REGIMES) - {regime}
     assert measured(with_other_statistics(another), "another") == plain
     own = measured(with_other_statistics(regime), "own")

@@ -16,6 +16,8 @@ class Commands:
     evaluate: str = "genrec eval"
     # The training of an adapter on this data.
     train: str = "genrec train"
+    # The evaluation of the adapter that was trained so.
+    evaluate_trained: str = "genrec eval"
 
 
 def after(groups: Sequence[Group], ours: str, commands: Commands) -> str:
@@ -44,7 +46,7 @@ def after(groups: Sequence[Group], ours: str, commands: Commands) -> str:
 
 def after_baselines(groups: Sequence[Group], commands: Commands) -> str:
     """What to type after an evaluation of the baselines alone."""
-    return _more_users(groups, commands) or f"Next: `{commands.train}`, then `genrec eval`."
+    return _more_users(groups, commands) or f"Next: `{commands.train}`, then `{commands.evaluate_trained}`."
 
 
 def _more_users(groups: Sequence[Group], commands: Commands) -> str:
