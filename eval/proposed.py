@@ -30,6 +30,9 @@ def commands(
         evaluate=shlex.join([*evaluate, *_kept(options, usual_regime)]),
         train=shlex.join(["genrec", "train", folder]),
         evaluate_trained=shlex.join(["genrec", "eval", *_kept(options, "running")]),
+        users=options.users,
+        rows=options.rows,
+        list_rows=options.list_rows,
     )
 
 

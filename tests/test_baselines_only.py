@@ -57,6 +57,7 @@ def test_the_commands_it_proposes_measure_the_same(tmp_path: Path) -> None:
     proposed = commands(data, options)
     assert proposed.evaluate == f"genrec eval --baselines-only data/shop {kept}"
     assert (proposed.train, proposed.evaluate_trained) == ("genrec train data/shop", f"genrec eval {kept}")
+    assert (proposed.users, proposed.rows, proposed.list_rows) == (20, 40, 5)
     assert commands(data, Options(regime="running")).evaluate == "genrec eval --baselines-only data/shop"
 
 

@@ -113,9 +113,51 @@ def test_of_too_few_users_nothing_is_claimed() -> None:
 def test_more_lists_are_asked_for_where_theirs_are_too_few() -> None:
     lists = {"hit_rate@10": {"value": 0.1, "low": 0.0, "high": 0.2}}
     few = result("popularity", 0.1, task="next", metrics=lists, n_users=33, sampled_by="rows")
-    assert said([few]).endswith("`genrec eval --adapter a --list-rows 500` to judge by more users.")
+    assert said([few]).endswith("`genrec eval --adapter a --list-rows 4000` to judge by more users.")
     both = said([few, result("LightGBM", 0.7, n_users=7)])
-    assert both.endswith("--users 100 --rows 1000 --list-rows 500` to judge by more users.")
+    assert both.endswith("--users 100 --rows 1000 --list-rows 4000` to judge by more users.")
+
+
+@pytest.mark.parametrize(
+    ("n", "n_users", "advised"),
+    [
+        (500, 40, "--list-rows 1500"),
+        (1500, 45, "--list-rows 2000"),
+        (20, 19, "--list-rows 120"),
+        (100, 20, "--list-rows 500"),
+    ],
+)
+def test_more_lists_are_more_than_there_were(n: int, n_users: int, advised: str) -> None:
+    lists = {"hit_rate@10": {"value": 0.1, "low": 0.0, "high": 0.2}}
+    few = result(
+        "popularity", 0.1, task="next", metrics=lists, n=n, n_users=n_users, sampled_by="rows", sampled_of=2000,
+    )  # fmt: skip
+    words = conclusion([few], "genrec", Commands("genrec eval", list_rows=n))
+    assert f"Next: `genrec eval {advised}`" in words
+    every = {**few, "n": 2000, "sampled": False, "sampled_by": ""}
+    words = conclusion([every], "genrec", Commands("genrec eval", list_rows=2000))
+    assert words.endswith("the valid split itself has no more users.")
+
+
+def test_more_users_are_advised_only_while_the_split_may_have_them() -> None:
+    blocks = against(0.02, 0.05, 0.03, n_users=30, sampled_by="blocks")
+    all_users = conclusion(blocks, "genrec", Commands("genrec eval", users=100, rows=1000))
+    assert "the valid split itself has no more users" in all_users
+    assert "--users" not in all_users
+    drawn = conclusion(blocks, "genrec", Commands("genrec eval", users=30, rows=3000, list_rows=None))
+    assert "Next: `genrec eval --users 100 --rows 3000 --list-rows 0` to judge by more users." in drawn
+
+
+def test_single_examples_of_a_task_about_the_user_are_asked_for_by_their_number() -> None:
+    single = against(0.02, 0.05, 0.03, task="return", n=1000, n_users=40, sampled_by="rows", sampled_of=2500)
+    words = conclusion(single, "genrec", Commands("genrec eval", users=100, rows=1000))
+    assert "Next: `genrec eval --users 100 --rows 2500` to judge by more users." in words
+
+
+def test_a_task_without_more_users_is_named_beside_one_that_has_them() -> None:
+    whole = against(0.02, 0.05, 0.03, task="return", n_users=20, sampled=False, sampled_by="")
+    words = said([*against(0.02, 0.05, 0.03, n_users=7), *whole])
+    assert "--rows 1000` to judge click by more users. The valid split has no more users of return." in words
 
 
 def test_training_that_is_not_seen_to_help_is_said() -> None:

@@ -1,11 +1,15 @@
 """The end of a verdict in words: what to type next, by what is in doubt."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from eval.options import Options
 from eval.report import table
 from eval.report.rivals import others
-from eval.report.table import Group
+from eval.report.table import ENOUGH_USERS, Group, Result
+
+LIST_ROWS = Options.list_rows  # the default of --list-rows
 
 
 @dataclass(frozen=True)
@@ -18,6 +22,10 @@ class Commands:
     train: str = "genrec train"
     # The evaluation of the adapter that was trained so.
     evaluate_trained: str = "genrec eval"
+    # The options --users, --rows and --list-rows of this evaluation; None where it took all.
+    users: int | None = None
+    rows: int | None = None
+    list_rows: int | None = LIST_ROWS
 
 
 def after(groups: Sequence[Group], ours: str, commands: Commands) -> str:
@@ -50,20 +58,50 @@ def after_baselines(groups: Sequence[Group], commands: Commands) -> str:
 
 
 def _more_users(groups: Sequence[Group], commands: Commands) -> str:
-    """How to judge by more users, where they are too few."""
+    """How to judge by more users, where they are too few: each option that is named draws more than this time."""
     few = [group for group in groups if group.few_users]
     if not few:
         return ""
-    sampled = {group.kind for group in few if any(r.get("sampled") for r in group.results)}
-    if sampled:
-        options = "" if groups[0].split == "valid" else f" --split {groups[0].split}"
-        options += " --users 100 --rows 1000" if sampled - {"item"} else ""
-        options += " --list-rows 500" if "item" in sampled else ""
-        return f"Next: `{commands.evaluate}{options}` to judge by more users."
-    return (
-        "Next: a longer log, or more of it for this split (`genrec data prepare --help`): "
-        f"the {groups[0].split} split itself has no more users."
-    )
+    split = few[0].split
+    more = {group.task: sample for group in few if (sample := _more_to_draw(group, commands))}
+    rest = [group.task for group in few if group.task not in more]
+    of_rest = f" of {listed(rest)}" if 0 < len(rest) < len(groups) else ""
+    if not more:
+        return (
+            "Next: a longer log, or more of it for this split (`genrec data prepare --help`): "
+            f"the {split} split itself has no more users{of_rest}."
+        )
+    users, rows, list_rows = commands.users, commands.rows, commands.list_rows
+    lists = [_more_rows(more[group.task]) for group in few if group.task in more and group.kind == "item"]
+    if list_rows is not None:
+        list_rows = max([list_rows, *lists])
+    if questions := [more[group.task] for group in few if group.task in more and group.kind != "item"]:
+        single = [_more_rows(sample) for sample in questions if sample["sampled_by"] == "rows"]
+        users, rows = max(2 * ENOUGH_USERS, users or 0), max([1000, rows or 0, *single])
+    options = ["--split", split] if split != "valid" else []
+    options += ["--users", str(users)] if users else []
+    options += ["--rows", str(rows)] if rows else []
+    options += ["--list-rows", str(list_rows or 0)] if lists or list_rows != LIST_ROWS else []
+    which = f" {listed(more)}" if rest else ""
+    none = f" The {split} split has no more users{of_rest}." if rest else ""
+    return f"Next: `{' '.join([commands.evaluate, *options])}` to judge{which} by more users.{none}"
+
+
+def _more_to_draw(group: Group, commands: Commands) -> Result | None:
+    """A result of a task whose split may have more users than its sample; None where the sample has them all."""
+    sample = next((result for result in group.results if result.get("sampled")), None)
+    if sample is None or (
+        # Some examples of each user were drawn, and of fewer users than could have been.
+        sample["sampled_by"] == "blocks" and commands.users is not None and group.n_users < commands.users
+    ):
+        return None
+    return sample
+
+
+def _more_rows(sample: Result) -> int:
+    """As many single examples as have enough users twice over, if users come as often as so far, or all there are."""
+    times = math.ceil(2 * ENOUGH_USERS / max(int(sample["n_users"]), 1))
+    return min(int(sample["n"]) * times, int(sample["sampled_of"]))
 
 
 def listed(parts: Iterable[str]) -> str:
