@@ -27,7 +27,8 @@ validation split either way, so calibrated figures are shown of the test split o
 adapter.
 
 One JSON a model, task and split, report.md, report.json and report.html are written to OUT as each model is done with a
-task: the page of a run that was killed says what is missing. Run it again: it continues.
+task: the page of a run that was killed says what is missing. Run it again: the answers that the language model gave are
+kept and are not asked again; the baselines are fitted anew, and with --baselines-only that is the whole run.
 
 --baselines-only needs no adapter: it measures what one would have to beat on a prepared data set.
 

@@ -252,6 +252,17 @@ def test_a_rival_that_scored_nothing_is_not_called_level() -> None:
     assert "--split test" not in alone
 
 
+def test_an_unfinished_run_is_judged_only_so_far() -> None:
+    ours = [result("genrec", 0.75, pair("genrec untrained", 0.15)), result("genrec untrained", 0.6)]
+    words = conclusion(ours, "genrec", COMMANDS, pending=["click (LightGBM)"])
+    assert "No baseline has been measured yet" in words
+    assert "took part" not in words
+    assert words.endswith("Next: the same command again, which measures what is missing.")
+    baselines = conclusion([result(TREES, 0.78)], "", COMMANDS, pending=["next"])
+    assert "is the best of the baselines measured so far: click" in baselines
+    assert baselines.endswith("Next: the same command again, which measures what is missing.")
+
+
 def test_the_baselines_alone_are_the_bar() -> None:
     words = said([result(TREES, 0.78, pair(COUNTING, 0.01)), result(COUNTING, 0.77)])
     assert "No adapter took part." in words

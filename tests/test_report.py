@@ -199,6 +199,7 @@ def test_an_unfinished_report_says_what_is_missing() -> None:
     pending = ["click (LightGBM)", "next"]
     for text in (markdown([result()], pending=pending), page([result()], pending=pending)):
         assert "Still missing: click (LightGBM); next." in text
+        assert "baselines are fitted anew" in text
     assert "Still missing" not in page([result()])
 
 

@@ -13,22 +13,33 @@ __all__ = ["Commands", "conclusion"]
 Hardest = Mapping[str, Mapping[str, Beside]]  # by task, by rival
 
 
-def conclusion(results: Sequence[Result], ours: str = "", commands: Commands | None = None) -> str:
+def conclusion(
+    results: Sequence[Result],
+    ours: str = "",
+    commands: Commands | None = None,
+    pending: Sequence[str] = (),
+) -> str:
     """One paragraph of plain words on one run's results.
 
-    ours: the model that the run is about; "" or a name that no result has: the baselines alone.
+    ours: the model that the run is about; "" or a name that no result has: the baselines alone. pending: what is still
+    to be measured.
     """
     commands, groups = commands or Commands(), table.groups(results)
     if not groups:
         return ""
+    goes_on = "Next: the same command again, which measures what is missing." if pending else ""
     own = [group for group in groups if any(r["model"] == ours for r in group.results)]
     if not own:
-        sentences = [_bar(groups), _few(groups), after_baselines(groups, commands)]
+        sentences = [_bar(groups, bool(pending)), _few(groups), goes_on or after_baselines(groups, commands)]
     else:
         compared = {group.task: hardest(group, ours) for group in own}
         sentences = [_learned(own, ours), _no_gain(own, ours)]
         sentences += [_lead(own, compared), *_beside(own, compared)] if any(compared.values()) else []
-        sentences += [_not_compared(own, ours), _few(own), after(own, ours, commands)]
+        sentences += [
+            _not_compared(own, ours, bool(pending)),
+            _few(own),
+            goes_on or after(own, ours, commands),
+        ]
     return " ".join(filter(None, sentences))
 
 
@@ -110,11 +121,12 @@ def _spreads(beside: Beside) -> str:
     )
 
 
-def _not_compared(groups: Sequence[Group], ours: str) -> str:
+def _not_compared(groups: Sequence[Group], ours: str, unfinished: bool) -> str:
     """The rivals that have no difference to ours, or that there are none."""
     there = {group.task: rivals(group, ours) for group in groups}
     if not any(there.values()):
-        return "No baseline took part, so what this is worth beside them is not known."
+        happened = "has been measured yet" if unfinished else "took part"
+        return f"No baseline {happened}, so what this is worth beside them is not known."
     parts = [
         f"{listed(missing)} on {group.task} ({table.word(group.main[0])})"
         for group in groups
@@ -128,7 +140,7 @@ def _short(value: float | None) -> str:
     return "-" if value is None else f"{value:+.3f}"
 
 
-def _bar(groups: Sequence[Group]) -> str:
+def _bar(groups: Sequence[Group], unfinished: bool) -> str:
     """The baselines alone: the best of each task, and by how much it is ahead of the simplest real one."""
     parts = []
     for group in groups:
@@ -141,7 +153,7 @@ def _bar(groups: Sequence[Group]) -> str:
         )
     return (
         f"No adapter took part. What one has to beat, on the {groups[0].split} split, is the best of the "
-        "baselines: "
+        f"baselines{' measured so far' if unfinished else ''}: "
         f"{listed(parts)}."
     )
 

@@ -216,7 +216,7 @@ def unfinished(pending: Sequence[str]) -> str:
     """What a report says of a run that was not done when it was written."""
     return (
         f"Not finished when this was written. Still missing: {'; '.join(pending)}. "
-        "The same command goes on where it stopped."
+        "The same command measures it: answers that the language model gave are kept, baselines are fitted anew."
     )
 
 
