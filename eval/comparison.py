@@ -108,12 +108,12 @@ class Comparison:
         """Write the reports of what is done. pending: what is still to come."""
         write_report(
             list(self.results.values()), self.out, learning=self.learning, title=f"genrec on {self.data.name}",
-            ours=self.ours, pending=pending, words=self.words(),
+            ours=self.ours, pending=pending, words=self.words(pending),
         )  # fmt: skip
 
-    def words(self) -> str:
-        """The verdict on what is done so far."""
-        return conclusion(list(self.results.values()), next(iter(self.ours), ""), self.commands)
+    def words(self, pending: Sequence[str] = ()) -> str:
+        """The verdict on what is done so far. pending: what is still to come."""
+        return conclusion(list(self.results.values()), next(iter(self.ours), ""), self.commands, pending)
 
     def finish(self) -> list[Result]:
         """Print the tables, where the report lies, and the verdict in words; returns the results."""
