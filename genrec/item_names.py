@@ -1,18 +1,19 @@
 """How a name is read as an item: the one rule for the command line, every route and every field.
 
 A name is an item's exact id, else its exact title, else the only title that equals it after normalization (Unicode
-NFKC, case folded, white space collapsed). Where several items fit equally well it is refused; where none fits, the name
-is that of a new item.
+NFKC, case folded, white space collapsed). An item whose title was numbered to make it distinct ("T-shirt (2)") has the
+title without the number too. Where several items fit equally well the name is refused; where none fits, it is that of a
+new item.
 """
 
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
 from genrec.errors import UserError
-from genrec.titles import one_line
+from genrec.titles import before_distinct, one_line
 
 ReadAs = Literal["id", "title", "normalized title", "new"]
 MOST_CANDIDATES = 5  # that a refusal names
@@ -50,20 +51,31 @@ class ItemName:
 
 
 class ItemNames:
-    """Reads names by the ids and titles of a catalog. titles: by item id, "" where an item has none."""
+    """Reads names by the ids and titles of a catalog.
+
+    titles: by item id, in the catalog's order; "" where an item has none.
+    """
 
     def __init__(self, titles: Mapping[str, str]) -> None:
         self._titles = titles
 
     @cached_property
     def by_title(self) -> dict[str, list[str]]:
-        """Item ids by exact title."""
-        return _grouped((title, item) for item, title in self._titles.items())
+        """Item ids by exact title, also by the one that an item had before it was numbered."""
+        return _grouped(self._titled())
 
     @cached_property
     def by_normalized_title(self) -> dict[str, list[str]]:
         """Item ids by title after normalization."""
-        return _grouped((normalized(title), item) for item, title in self._titles.items())
+        return _grouped((normalized(title), item) for title, item in self._titled())
+
+    def _titled(self) -> Iterator[tuple[str, str]]:
+        """(title, item id) of each item's title, and of the one before it was numbered where that differs."""
+        before = before_distinct(list(self._titles.values()))
+        for (item, title), shared in zip(self._titles.items(), before, strict=True):
+            yield title, item
+            if shared != title:
+                yield shared, item
 
     def prepare(self) -> None:
         """Make both tables of titles now instead of when a name is first looked up in them."""
@@ -102,7 +114,7 @@ class ItemNames:
             raise UserError(
                 f"{name!r} fits the titles of {len(items)} items",
                 where=where,
-                cure=f"give an id or an exact title: {', '.join(shown)}{more}",
+                cure=f"give an id, or a title that is one item's alone: {', '.join(shown)}{more}",
             )
         return items[0]
 

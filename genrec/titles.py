@@ -8,6 +8,7 @@ from collections.abc import Sequence
 _ARTICLES = ("The", "A", "An", "Il", "Lo", "La", "Le", "Les", "L'", "Gli", "Das", "Der", "Die", "Den", "Det",
              "Ein", "Eine", "El", "Los", "Las", "Un", "Une", "Una", "O", "Os", "De", "Het")  # fmt: skip
 _TRAILING_ARTICLE = re.compile(rf"^(?P<rest>.+), (?P<article>{'|'.join(_ARTICLES)})$", re.IGNORECASE)
+_NUMBERED = re.compile(r"(?P<title>.+) \((?P<number>[1-9]\d{0,8})\)", re.DOTALL)
 _YEAR = re.compile(r"^(?P<title>.*?)\s*\((?P<year>(?:18|19|20)\d\d)\)(?:\s*\(V\))?\s*$", re.DOTALL)
 
 
@@ -95,3 +96,27 @@ def distinct(titles: Sequence[str], years: Sequence[int | None] | None = None) -
             seen[title] = number
         result.append(name)
     return result, sum(a != b for a, b in zip(titles, result, strict=True))
+
+
+def before_distinct(titles: Sequence[str]) -> list[str]:
+    """The title that each item had before `distinct` numbered it; the title itself where it was not numbered.
+
+    titles: in the order in which `distinct` had them. "X (n)" counts as numbered where X stands before it, every
+    smaller number is there, and no larger one has come before. A catalog whose own titles are X and, behind it, "X (2)"
+    looks the same.
+
+    >>> before_distinct(["Mug", "Mug (2)", "Mug (4)", "Up (2)"])
+    ['Mug', 'Mug', 'Mug (4)', 'Up (2)']
+    """
+    there, highest, result = set(titles), dict[str, int](), []
+    for title in titles:
+        highest.setdefault(title, 1)
+        match = _NUMBERED.fullmatch(title)
+        before, number = (match["title"], int(match["number"])) if match else (title, 1)
+        follows = number > highest.get(before, number)  # False where `before` has not come yet
+        if follows and all(f"{before} ({smaller})" in there for smaller in range(2, number)):
+            highest[before] = number
+            result.append(before)
+        else:
+            result.append(title)
+    return result

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from genrec.errors import UserError
 from genrec.item_names import ItemName, ItemNames, normalized
+from genrec.titles import distinct
 
 NAMES = ItemNames(
     {
@@ -47,6 +48,25 @@ def test_what_fits_several_items_is_refused_with_their_ids() -> None:
         read("Up")
     with pytest.raises(UserError, match="name is empty"):
         read(" \u00ad")
+
+
+def test_a_title_that_items_shared_before_they_were_numbered_is_refused_with_their_ids() -> None:
+    titles, _ = distinct(["T-shirt", "Mug", "T-shirt"])
+    names = ItemNames(dict(zip("ABC", titles, strict=True)))
+    for name in ("T-shirt", "t-shirt"):
+        for titles_first in (False, True):
+            with pytest.raises(UserError, match="fits the titles of 2 items") as refused:
+                names.read(name, "items", titles_first)
+            assert "A (T-shirt), C (T-shirt (2))" in refused.value.cure
+    assert names.read("T-shirt (2)", "items") == ItemName("T-shirt (2)", "C", "title")
+    assert names.read("t-SHIRT (2)", "items").item_id == "C"
+    assert names.read("A", "items") == ItemName("A", "A", "id")
+
+
+def test_a_title_that_itself_ends_in_a_number_is_not_taken_for_a_numbered_one() -> None:
+    names = ItemNames({"1": "Up (2)", "2": "Up", "3": "Heat (2)", "4": "Mug", "5": "Mug (3)"})
+    assert [names.read(name, "items").item_id for name in ("Up", "Up (2)", "Heat (2)", "Mug")] == [*"2134"]
+    assert not names.read("Heat", "items").known
 
 
 def test_an_id_that_is_another_items_title_says_so() -> None:

@@ -1,10 +1,12 @@
 """Titles as people say them, one line, no two alike; and that repairing is done once and for all."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from genrec.repair import repair
 from genrec.sources import movielens
-from genrec.titles import articles_first, cleaned, distinct, split_year
+from genrec.titles import articles_first, before_distinct, cleaned, distinct, split_year
 
 
 @pytest.mark.parametrize(
@@ -33,6 +35,11 @@ def test_titles_become_distinct_whatever_is_taken_already() -> None:
     assert distinct(["a", "a", "a (2)", "a", "b"]) == (["a", "a (3)", "a (2)", "a (4)", "b"], 2)
     assert distinct(["a", "a", "a"], [1990, 1990, 1991]) == (["a (1990)", "a (1990) (2)", "a (1991)"], 3)
     assert distinct(["a", "a"], [1990, None]) == (["a (1990)", "a"], 1)
+
+
+@given(st.lists(st.sampled_from(["a", "b", "c (2) (2)", "d (3)"])))
+def test_the_titles_before_they_were_numbered_are_known_again(titles: list[str]) -> None:
+    assert before_distinct(distinct(titles)[0]) == titles
 
 
 def test_titles_are_one_line_and_never_empty() -> None:
