@@ -19,7 +19,7 @@ from genrec import lines, statistics_store
 from genrec.durations import microseconds
 from genrec.errors import UserError
 from genrec.fields import read_stored
-from genrec.files import folders_written_whole
+from genrec.files import NEW, folders_written_whole, temporary
 from genrec.followers import Followers, joinable
 from genrec.followers import replay as followed
 from genrec.labelled import LabelledLog, label
@@ -184,7 +184,7 @@ def _facts(folder: Path) -> dict[str, Any]:
     path = folder / PREPARED / "prepared.json"
     if not path.exists():
         cure = "name a folder that `genrec data prepare` wrote, or run that first"
-        if any(folder.glob(".new-*")):
+        if any(folder.glob(f"{temporary(NEW)}*")):
             cure = f"its last `genrec data prepare` was killed or still runs: wait for it, or {AGAIN}"
         raise UserError("No prepared data set", where=str(folder), cure=cure)
     facts: dict[str, Any] = read_stored(

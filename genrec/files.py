@@ -23,6 +23,7 @@ FULL = {
     errno.EFBIG: "A file is larger than may be written here",
 }
 ELSEWHERE = "free some space, or name a folder on another disk"
+NEW = "new"  # what folders are called that are written together, until they are whole
 REPLACED = "old"  # in the temporary folder: what stood in the place before
 
 
@@ -64,7 +65,7 @@ def folders_written_whole(folder: Path, names: Sequence[str]) -> Iterator[Path]:
     with (
         place_named(folder),
         only_writer(folder),
-        _part(folder, temporary("new"), undo=names) as part,
+        _part(folder, temporary(NEW), undo=names) as part,
     ):
         yield part
         _flush(part)

@@ -16,6 +16,7 @@ from genrec import summary
 from genrec.cli import dispatch
 from genrec.dataset import Prepared, prepare
 from genrec.errors import UserError
+from genrec.files import NEW, temporary
 from genrec.findings import Findings
 from genrec.reading import Loaded, Reading
 from genrec.statistics import COLUMNS
@@ -100,6 +101,16 @@ def test_tables_and_prepared_data_of_two_runs_are_refused(tmp_path: Path) -> Non
     with pytest.raises(UserError, match="tables/ and prepared/ are of two runs of `genrec data prepare`"):
         Prepared.load(tmp_path / "one")
     Prepared.load(tmp_path / "two")
+
+
+def test_a_prepare_that_was_killed_is_named_where_it_left_no_data_set(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="No prepared data set") as refused:
+        Prepared.load(tmp_path)
+    assert "run that first" in refused.value.cure
+    (tmp_path / f"{temporary(NEW)}abcd_012").mkdir()
+    with pytest.raises(UserError, match="No prepared data set") as refused:
+        Prepared.load(tmp_path)
+    assert "was killed or still runs" in refused.value.cure
 
 
 def test_what_is_read_late_is_refused_where_the_data_set_was_prepared_anew(tmp_path: Path) -> None:
