@@ -171,7 +171,11 @@ def _locked_folder(parent: Path, prefix: str) -> tuple[Path, int]:
     """A new folder and its lock; made again where another process took it for a leftover before it was locked."""
     while True:
         part = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
-        lock = _lock(part)
+        try:
+            lock = _lock(part)
+        except OSError:
+            part.rmdir()
+            raise
         if lock is not None and part.exists():
             return part, lock
         if lock is not None:
@@ -179,25 +183,34 @@ def _locked_folder(parent: Path, prefix: str) -> tuple[Path, int]:
 
 
 def _lock(folder: Path) -> int | None:
-    """An open descriptor that holds the folder's lock; None where another process holds it or the folder is gone."""
+    """An open descriptor that holds the folder's lock; None where another process holds it or the folder is gone.
+
+    Raises OSError where the folder may not be opened, and where its file system has no locks.
+    """
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except (FileNotFoundError, NotADirectoryError):
         return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         os.close(descriptor)
         return None
+    except OSError:
+        os.close(descriptor)
+        raise
     return descriptor
 
 
 @contextmanager
 def only_writer(folder: Path) -> Iterator[None]:
-    """Hold the lock of the folder itself, made if need be. Raises UserError where another process holds it."""
+    """Hold the lock of the folder itself, made if need be.
+
+    Raises UserError where another process holds it, and where the folder cannot be made or locked.
+    """
     with _permitted(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    lock = _lock(folder)
+        lock = _lock(folder)
     if lock is None:
         raise UserError("Another process is writing here", str(folder), "wait for it, or name another folder")
     try:
@@ -210,11 +223,19 @@ def _remove_leftovers(parent: Path, prefix: str, undo: Sequence[str]) -> None:
     """Remove the temporary folders of processes that are gone, once what they had moved away is back."""
     pattern = re.compile(rf"{re.escape(prefix)}[a-z0-9_]{{8}}(\.{REPLACED})?")
     for path in sorted(parent.iterdir()):
-        if pattern.fullmatch(path.name) and (lock := _lock(path)) is not None:
+        if pattern.fullmatch(path.name) and (lock := _lock_of_leftover(path)) is not None:
             if any(not (parent / name).exists() for name in undo):
                 _bring_back(path, parent, undo)
             shutil.rmtree(path, ignore_errors=True)
             os.close(lock)
+
+
+def _lock_of_leftover(folder: Path) -> int | None:
+    """As _lock; None also where the folder is another user's, who alone may open and remove it."""
+    try:
+        return _lock(folder)
+    except PermissionError:
+        return None
 
 
 def _bring_back(part: Path, folder: Path, names: Sequence[str]) -> None:

@@ -1,10 +1,13 @@
 """Folders and files are there whole or not at all: after an error, a kill at any moment, and on a full disk."""
 
 import errno
+import fcntl
+import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +16,7 @@ from genrec.files import (
     check_writable,
     file_written_whole,
     folders_written_whole,
+    only_writer,
     place_named,
     temporary,
     written_whole,
@@ -145,6 +149,38 @@ def test_a_users_own_hidden_folders_are_never_taken_for_leftovers(tmp_path: Path
         (part / "weights").write_text("whole")
     write_pair(tmp_path, "new")
     assert len(list(tmp_path.glob(".*/notes.txt"))) == 4
+
+
+def test_a_leftover_of_another_user_stays_and_is_in_nobodys_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / f"{temporary('scored.csv')}abcd_012"
+    other.mkdir()
+    opened = os.open
+
+    def refusing(path: Any, *rest: Any, **more: Any) -> int:
+        if path == other:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return opened(path, *rest, **more)
+
+    monkeypatch.setattr(os, "open", refusing)
+    with file_written_whole(tmp_path / "scored.csv") as part:
+        part.write_text("whole")
+    assert (tmp_path / "scored.csv").read_text() == "whole"
+    assert other.exists()
+    with pytest.raises(UserError, match="This place cannot be written to: Permission denied"):
+        only_writer(other).__enter__()
+
+
+def test_a_place_without_locks_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_locks(*_: Any) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    for writer in (written_whole(tmp_path / "x"), only_writer(tmp_path / "y")):
+        with pytest.raises(UserError, match="cannot be written to: No locks available"):
+            writer.__enter__()
+    assert [path.name for path in tmp_path.iterdir()] == ["y"]
 
 
 def test_two_processes_do_not_write_one_data_set_at_once(tmp_path: Path) -> None:
