@@ -43,16 +43,20 @@ def score_file(
     sheet: with the columns user_id and, for tasks about an item, item_id, which holds ids or titles; what the log does
     not know is scored as new. tasks: names. mark: AdapterCard.fingerprint. restart, parts_folder: as claimed() has
     them; the parts are kept until `out` is whole.
-    Raises UserError before any work for what cannot be scored or written, or goes on from another run's parts; and
-    where the place stops taking what is written, with the folder of what was computed.
+    Raises UserError before any work for what cannot be scored or written, for an output or parts inside the folder that
+    is read, and for parts of another run; and where the place stops taking what is written, with the folder of what was
+    computed.
     """
     chosen = [served.layout.tasks[name] for name in tasks]
     about_items = [task for task in served.tasks_about(item=True) if task.name in tasks]
     columns = columns_of(served, chosen)
     users = ids(sheet, "user_id")
     items = [name.item_id for name in items_named(served, sheet)] if about_items else [""] * len(users)
+    _check_apart(sheet, out, "--out")
+    if parts_folder:
+        _check_apart(sheet, parts_folder, "--parts")
     check_output(sheet, columns, out)
-    run = {**_made_of(served, mark, sheet.path), "tasks": list(tasks), "part": PART}
+    run = {**_made_of(served, mark, sheet), "tasks": list(tasks), "part": PART}
     order = np.argsort(pd.factorize(np.array(users, object))[0], kind="stable")
     with claimed(out, run, parts_folder, restart) as parts:
         with Progress("scored", len(users), "row") as progress:
@@ -94,6 +98,16 @@ def columns_of(served: Served, tasks: Sequence[Task]) -> list[str]:
     if set(CHAIN) <= {task.name for task in tasks} and chained(served.layout.tasks):
         names.append(CTCVR)
     return names
+
+
+def _check_apart(sheet: Sheet, place: Path, option: str) -> None:
+    """Raises UserError for a place inside the folder that is read: the next run would read what is written there."""
+    if sheet.parts and place.resolve().is_relative_to(sheet.path.resolve()):
+        raise UserError(
+            "That is inside the folder that is read",
+            f"{option} {place}",
+            f"name a place outside {sheet.path}",
+        )
 
 
 def check_output(sheet: Sheet, columns: Sequence[str], out: Path) -> None:
@@ -189,17 +203,19 @@ def _cut(order: np.ndarray) -> Iterator[np.ndarray]:
         yield order[start : start + PART]
 
 
-def _hash(source: Path) -> str:
-    """Of a file's bytes, or of those of each file in a folder."""
-    files = sorted(path for path in source.rglob("*") if path.is_file()) if source.is_dir() else [source]
-    marks = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
-    return marks[0] if len(marks) == 1 else hashlib.sha256("".join(marks).encode()).hexdigest()
+def _hash(sheet: Sheet) -> str:
+    """SHA-256 of a file's delimiter and bytes; of a folder, of the name of each file that is read and of all that."""
+    if not sheet.parts:
+        return hashlib.sha256(sheet.delimiter.encode() + sheet.path.read_bytes()).hexdigest()
+    names = [str(part.path.relative_to(sheet.path)) for part in sheet.parts]
+    marks = [_hash(part) for part in sheet.parts]
+    return hashlib.sha256(json.dumps([names, marks]).encode()).hexdigest()
 
 
-def _made_of(served: Served, mark: str, source: Path) -> dict[str, str]:
+def _made_of(served: Served, mark: str, sheet: Sheet) -> dict[str, str]:
     """What the answers depend on, as marks that change with it."""
     return {
-        "input": _hash(source),
+        "input": _hash(sheet),
         "adapter": hashlib.sha256(
             json.dumps([mark, served.engine.name, served.card.calibration], sort_keys=True).encode()
         ).hexdigest(),

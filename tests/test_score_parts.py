@@ -206,6 +206,45 @@ def test_parts_beside_the_output_are_taken_from_the_same_run_alone(
     assert score(served, other, "s.csv", restart=True) == 10
 
 
+def folder_of(pairs: Sheet) -> Path:
+    """The same ten rows as two files of a folder, as Spark writes them."""
+    folder = Path("pairs")
+    folder.mkdir()
+    for n in (0, 1):
+        pq.write_table(pairs.table.slice(5 * n, 5), folder / f"part-{n}.parquet")
+    (folder / "_SUCCESS").write_text("")
+    return folder
+
+
+def test_only_the_files_that_are_read_make_a_folder_another_input(
+    served: Served, asked: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = folder_of(sheet())
+    failed(served, read_sheet(folder), "s.csv", monkeypatch)
+    asked.clear()
+    (folder / "_SUCCESS").write_text("later")
+    (folder / ".part-0.parquet.crc").write_text("crc")
+    assert score(served, read_sheet(folder), "s.csv") == 10
+    assert asked == []
+    failed(served, read_sheet(folder), "s.csv", monkeypatch)
+    (folder / "part-1.parquet").rename(folder / "part-2.parquet")
+    with pytest.raises(UserError, match="Parts of another run are there: its input differ"):
+        score(served, read_sheet(folder), "s.csv")
+
+
+def test_nothing_is_written_into_the_folder_that_is_read(served: Served, asked: list[int]) -> None:
+    folder = folder_of(sheet())
+    before = sorted(folder.iterdir())
+    with pytest.raises(UserError, match="inside the folder that is read") as refused:
+        score(served, read_sheet(folder), "pairs/s.parquet")
+    assert "--out pairs/s.parquet" in refused.value.where
+    with pytest.raises(UserError, match="inside the folder that is read") as refused:
+        score(served, read_sheet(folder), "s.parquet", parts_folder=folder / "parts")
+    assert "--parts pairs/parts" in refused.value.where
+    assert sorted(folder.iterdir()) == before
+    assert asked == []
+
+
 def test_a_folder_of_parts_is_one_process_s_and_holds_nothing_else(served: Served, tmp_path: Path) -> None:
     keep = tmp_path / "precious"
     keep.mkdir()
