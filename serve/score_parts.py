@@ -1,13 +1,14 @@
 """The parts of a run of `genrec score`: what has been computed, kept in a folder until the output is whole.
 
-A run goes on from the folder of its own output, or from that of another output beside it that the same run made: so a
-write that failed costs nothing, whatever the format. A folder belongs to one process at a time.
+A run goes on from the folder of its own output, or from that of another output beside it that the same run made and
+that no process is at work in: so a write that failed costs nothing, whatever the format. A folder belongs to one
+process at a time.
 """
 
 import json
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,13 @@ def claimed(out: Path, run: Mapping[str, Any], folder: Path | None, restart: boo
     another process is at work in it.
     """
     parts = folder or _own(out)
-    if folder is None and not restart and not parts.exists():
-        parts = next((other for other in _beside(out) if _run_of(other) == dict(run)), parts)
-    with only_writer(parts):
-        if not (parts / RUN_FILE).exists() and any(path.name[0] != "." for path in parts.iterdir()):
+    with ExitStack() as locks:
+        free = folder is None and not restart and not parts.exists()
+        if free and (other := _beside(out, run, locks)):
+            parts = other
+        else:
+            locks.enter_context(only_writer(parts))
+        if not _is_ours(parts):
             cure = "name an empty or a new one"
             raise UserError("The folder holds something else than parts", str(parts), cure)
         if restart:
@@ -59,8 +63,27 @@ def _own(out: Path) -> Path:
     return out.with_name(f".{out.name}.parts")
 
 
-def _beside(out: Path) -> list[Path]:
-    return sorted(path.parent for path in out.parent.glob(f".*.parts/{RUN_FILE}"))
+def _beside(out: Path, run: Mapping[str, Any], locks: ExitStack) -> Path | None:
+    """A folder of parts that the same run left beside `out`, its lock taken; None where none is free."""
+    for other in sorted(path.parent for path in out.parent.glob(f".*.parts/{RUN_FILE}")):
+        with ExitStack() as lock:
+            if _run_of(other) == run:
+                try:
+                    lock.enter_context(only_writer(other))
+                except UserError:  # another process is at work there
+                    continue
+                if _run_of(other) == run:  # still: it may have been cleared before the lock was had
+                    locks.push(lock.pop_all())
+                    return other
+    return None
+
+
+def _is_ours(parts: Path) -> bool:
+    """Whether a folder has nothing but what is hidden in it, or what `genrec score` says of its run."""
+    if not (parts / RUN_FILE).exists():
+        return all(path.name[0] == "." for path in parts.iterdir())
+    run = _run_of(parts)
+    return isinstance(run, dict) and run.keys() >= RUN.keys()
 
 
 def _run_of(parts: Path) -> object:

@@ -206,6 +206,20 @@ def test_parts_beside_the_output_are_taken_from_the_same_run_alone(
     assert score(served, other, "s.csv", restart=True) == 10
 
 
+def test_two_runs_of_one_input_side_by_side_are_both_done(
+    served: Served, asked: list[int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    failed(served, sheet(), "a.csv", monkeypatch)
+    asked.clear()
+    with only_writer(tmp_path / ".a.csv.parts"):  # as the run that writes a.csv holds it
+        assert score(served, sheet(), "b.csv") == 10
+    assert sum(asked) == 10
+    asked.clear()
+    assert score(served, sheet(), "c.csv") == 10
+    assert asked == []
+    assert not list(tmp_path.glob(".*"))
+
+
 def folder_of(pairs: Sheet) -> Path:
     """The same ten rows as two files of a folder, as Spark writes them."""
     folder = Path("pairs")
@@ -252,6 +266,12 @@ def test_a_folder_of_parts_is_one_process_s_and_holds_nothing_else(served: Serve
     for restart in (False, True):
         with pytest.raises(UserError, match="something else than parts"):
             score(served, sheet(), "s.csv", parts_folder=keep, restart=restart)
+    for content in ('{"name": "of another tool"}', "[]", "name: of another tool"):
+        (keep / "run.json").write_text(content)
+        for restart in (False, True):
+            with pytest.raises(UserError, match="something else than parts"):
+                score(served, sheet(), "s.csv", parts_folder=keep, restart=restart)
+        assert (keep / "run.json").read_text() == content
     assert (keep / "000000.parquet").read_text() == "not ours"
     parts = tmp_path / ".s.csv.parts"
     parts.mkdir()
