@@ -107,9 +107,18 @@ def _questions(
         )
     if args.example is not None:
         return [_example(args, data, layout, regime)]
-    item = _item(data, layout, args.user, args.item)
     chosen = [layout.tasks[args.task]] if args.task else list(layout.tasks.values())
+    if args.item is not None and not any(_about_items(task) for task in chosen):
+        what = f"No item is asked about by {', '.join(task.name for task in chosen)}"
+        raise UserError(
+            what, where="--item", cure="leave out --item, or name a task about an item with --task"
+        )
+    item = _item(data, layout, args.user, args.item)
     return [_asked_now(task, args.user, item, layout, now) for task in chosen if task.question or task.given]
+
+
+def _about_items(task: "Task") -> bool:
+    return task.kind != "item" and task.label["rule"] != "returns"
 
 
 def _asked_now(task: "Task", user: str, item: str, layout: "Layout", now: "Now") -> "ShownQuestion":

@@ -76,10 +76,10 @@ def _answer(layout: Layout, question: Question) -> str:
 
 def _unused(layout: Layout) -> list[str]:
     """The columns that no template names."""
+    items, users = columns_unused(layout)
+    items = ["category (the statistics read it)" if column == "category" else column for column in items]
     parts = [
-        f"{table}: {', '.join(columns)}".replace("category", "category (the statistics read it)")
-        for table, columns in zip(("items", "users"), columns_unused(layout), strict=True)
-        if columns
+        f"{table}: {', '.join(columns)}" for table, columns in (("items", items), ("users", users)) if columns
     ]
     return [
         f"columns that no prompt uses: {'; '.join(parts)}" if parts else "every column is used by a prompt"

@@ -125,6 +125,18 @@ def test_columns_that_no_prompt_uses_are_named(place: Path, capsys: pytest.Captu
     )
 
 
+def test_only_the_items_column_that_the_statistics_read_says_so(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = Prepared.load(place)
+    items = data.tables.items.append_column("category_id", pa.array([1, 2, 3]))
+    users = data.tables.users.append_column("category", pa.array(["new", "old"]))
+    replace(data, tables=Tables(data.tables.events, items, users)).save(tmp_path / "named")
+    assert printed(tmp_path / "named", capsys, "--user", "v").endswith(
+        "items: category (the statistics read it), price, category_id; users: colour, category\n"
+    )
+
+
 def test_a_column_counts_as_used_wherever_a_template_names_it() -> None:
     assert columns_used(layout()) == ({"title"}, {"age", "gender", "occupation"})
     task = replace(
@@ -145,6 +157,8 @@ def test_a_column_counts_as_used_wherever_a_template_names_it() -> None:
         (["--user", "u", "--example", "1"], "--example is of a task"),
         (["--user", "u", "--task", "click", "--example", "41"], "has 40 examples of click"),
         (["--user", "u", "--task", "click", "--example", "1", "--item", "a"], "An example has its own item"),
+        (["--user", "u", "--task", "next", "--item", "a"], "No item is asked about by next"),
+        (["--user", "u", "--task", "return", "--item", "a"], "No item is asked about by return"),
         (["--user", "u", "--history-tokens", "0"], "--history-tokens is 0"),
     ],
 )
