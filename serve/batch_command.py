@@ -24,6 +24,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", required=True, metavar="FILE", help="what to write: .csv, .jsonl or .parquet"
     )
+    parser.add_argument(
+        "--delimiter", metavar="CHARACTER", default="", help="of the CSV that is read (a comma)"
+    )
     parser.add_argument("--tasks", help="some tasks only, separated by commas (all that the columns allow)")
     parser.add_argument("--restart", action="store_true", help="drop what another run has done")
     parser.add_argument(
@@ -35,10 +38,14 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 def _score(args: argparse.Namespace) -> int:
     from pathlib import Path
 
+    from genrec.sources.files.csv_file import delimiter_of
     from genrec.sources.files.sheet import read_sheet
     from serve.batch import ids, items_named, score_file
 
-    sheet = read_sheet(Path(args.file))  # refused before the model is loaded
+    delimiter = delimiter_of(args.delimiter, "--delimiter")
+    sheet = read_sheet(Path(args.file), delimiter)  # refused before the model is loaded
+    if delimiter and not sheet.delimiter:
+        raise UserError(f"{args.file} is not a CSV", where="--delimiter", cure="leave out --delimiter")
     folder, served = open_served(args)
     about_users = [task.name for task in served.tasks_about(item=False)]
     every = (

@@ -193,6 +193,25 @@ def test_what_cannot_be_scored_is_refused_before_any_work(
     assert not Path("x.csv").exists()
 
 
+def test_a_csv_of_another_delimiter_is_scored_with_it(
+    served: Served, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = pairs(served, 4)
+    rows.to_csv("tabs.csv", index=False, sep="\t")
+    rows.to_csv("semicolons.csv", index=False, sep=";")
+    assert "--delimiter ';'" in refused(capsys, "semicolons.csv", "--out", "d.csv")
+    assert score("semicolons.csv", "--out", "d.csv", "--tasks", "click", "--delimiter", ";") == 0
+    assert pd.read_csv("d.csv").shelf.tolist() == rows.shelf.tolist()
+    assert r"--delimiter '\t'" in refused(capsys, "tabs.csv", "--out", "e.csv")
+    assert score("tabs.csv", "--out", "e.csv", "--tasks", "click", "--delimiter", r"\t") == 0
+    assert pd.read_csv("e.csv").click.tolist() == pytest.approx(pd.read_csv("d.csv").click.tolist())
+    assert "give one character" in refused(capsys, "tabs.csv", "--out", "f.csv", "--delimiter", "||")
+    rows.to_parquet("rows.parquet")
+    assert "rows.parquet is not a CSV" in refused(
+        capsys, "rows.parquet", "--out", "f.csv", "--delimiter", ";"
+    )
+
+
 def test_parts_of_another_run_are_not_gone_on_with(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     pairs(served, 4).to_csv("other.csv", index=False)
     with monkeypatch.context() as broken:

@@ -14,6 +14,18 @@ from genrec.sources.files.unpack import open_text
 TO_UTF8 = "save the file as UTF-8, for example: iconv -f latin1 -t utf-8 OLD > NEW"
 
 
+def delimiter_of(text: str, where: str) -> str:
+    r"""The character that a user's text names; "" is the default. Raises UserError where it is not one.
+
+    >>> delimiter_of(";", "--delimiter"), delimiter_of(r"\t", "--delimiter")
+    (';', '\t')
+    """
+    delimiter = "\t" if text == r"\t" else text
+    if len(delimiter.encode()) > 1:
+        raise UserError(f"delimiter is {text!r}", where=where, cure="give one character")
+    return delimiter
+
+
 def read_csv(path: Path, delimiter: str, wanted: Callable[[str], bool]) -> tuple[list[str], pa.Table]:
     """(the header, the wanted columns as strings; "" is null). Raises UserError: empty, ragged, not UTF-8."""
     header = next((fields for _, fields in csv_records(path, delimiter)), None)
@@ -25,7 +37,7 @@ def read_csv(path: Path, delimiter: str, wanted: Callable[[str], bool]) -> tuple
         raise UserError(
             f"The file has one column, called {header[0]!r}",
             where=f"{path}, line 1",
-            cure=f"say `delimiter: {other!r}` for this table in the mapping",
+            cure=f"say `delimiter: {other!r}` for this table in the mapping; to `genrec score`, --delimiter {other!r}",
         )
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:

@@ -26,6 +26,7 @@ import yaml
 from genrec.days import zone as time_zone
 from genrec.errors import UserError
 from genrec.sources.files.conditions import read_condition
+from genrec.sources.files.csv_file import delimiter_of
 from genrec.sources.files.mapping import REQUIRED, TABLES, UNKNOWN, Column, FileMapping, TableMapping
 from genrec.sources.files.sheet import FORMATS, SUFFIXES
 from genrec.sources.files.units import SCALES, UNITS
@@ -139,7 +140,7 @@ def _events(raw: Any, folder: Path, where: str, zone: str, alone: bool) -> Table
         path,
         columns,
         _values("events", raw, columns, where),
-        _delimiter(raw, where),
+        delimiter_of(str(raw.get("delimiter", "")), where),
         ts_unit=unit,
         ts_origin=_origin(raw, unit, where),
         time_zone=zone,
@@ -185,7 +186,7 @@ def _table(name: str, raw: Any, folder: Path, where: str, unknown: str) -> Table
         return None
     columns = _columns(name, raw.get("columns"), f"{where}.columns")
     values = _values(name, raw, columns, where)
-    return TableMapping(path, columns, values, _delimiter(raw, where))
+    return TableMapping(path, columns, values, delimiter_of(str(raw.get("delimiter", "")), where))
 
 
 def _path(name: str, raw: Mapping[str, Any], folder: Path, where: str) -> Path | None:
@@ -204,13 +205,6 @@ def _path(name: str, raw: Mapping[str, Any], folder: Path, where: str) -> Path |
         cure = f"keep one, or give the mapping `{name}: {{path: {files[0].name}}}`"
         raise UserError(f"Several {name} files: {both}", where=str(folder), cure=cure)
     return files[0] if files else None
-
-
-def _delimiter(raw: Mapping[str, Any], where: str) -> str:
-    delimiter = str(raw.get("delimiter", ""))
-    if len(delimiter.encode()) > 1:
-        raise UserError(f"delimiter is {delimiter!r}", where=where, cure="give one character")
-    return delimiter
 
 
 def _values(
