@@ -2,8 +2,8 @@
 
 Parquet keeps the types. JSONL and CSV hold times, dates and durations as text in ISO 8601, categories by their values,
 uuids as text and bytes as the UTF-8 text that they are. JSONL has decimals as numbers where a float or a 64-bit integer
-holds each value of the column exactly, else as text; lists and structs as they are, and of a map a list of its pairs. A
-CSV cannot hold lists, structs and maps.
+holds each value of the column exactly, else as text; lists and structs as they are, and of a map a list of its pairs.
+Times of day within them go to the microsecond, and finer ones are refused. A CSV cannot hold lists, structs and maps.
 """
 
 import json
@@ -16,6 +16,7 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 import pyarrow.parquet as pq
 
@@ -99,6 +100,9 @@ def _of_column(kind: pa.DataType, name: str) -> Convert:
 
 def _converted(column: pa.ChunkedArray, convert: Convert, name: str, start: int = 0) -> list[object]:
     """start: how many rows of the table stand before these."""
+    if _loses_digits(column):
+        row = next(n for n in range(len(column)) if _loses_digits(column.slice(n, 1)))
+        raise Unwritable("a time of day finer than a microsecond within a list or struct", name, start + row)
     try:
         values = column.to_pylist()
     except (ValueError, OverflowError) as error:  # a time that no calendar of Python's has
@@ -110,6 +114,29 @@ def _converted(column: pa.ChunkedArray, convert: Convert, name: str, start: int 
         except ValueError as error:
             raise Unwritable(str(error), name, start + len(converted)) from error
     return converted
+
+
+def _loses_digits(column: pa.Array | pa.ChunkedArray) -> bool:
+    """Whether a time of day in the column, or within its lists, structs and maps, has no exact `datetime.time`."""
+    types, kind = pa.types, column.type
+    if isinstance(column, pa.ChunkedArray):
+        return any(_loses_digits(chunk) for chunk in column.chunks)
+    if isinstance(kind, pa.BaseExtensionType):
+        return _loses_digits(column.storage)
+    if types.is_dictionary(kind):
+        return _loses_digits(column.dictionary_decode())
+    if types.is_struct(kind):
+        return any(_loses_digits(values) for values in column.flatten())
+    if types.is_map(kind):
+        pairs = column.cast(pa.list_(pa.struct([("key", kind.key_type), ("value", kind.item_type)])))
+        return _loses_digits(pairs)
+    if types.is_nested(kind) and not types.is_union(kind):  # the kinds of lists
+        return _loses_digits(column.flatten())
+    if kind != pa.time64("ns"):
+        return False
+    nanoseconds = column.cast(pa.int64())
+    whole = pc.multiply(pc.divide(nanoseconds, 1000), 1000)
+    return bool(pc.any(pc.not_equal(nanoseconds, whole)).as_py())
 
 
 def _converter(kind: pa.DataType) -> Convert:

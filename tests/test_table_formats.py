@@ -53,10 +53,16 @@ COLUMNS: dict[str, tuple[pa.Array, list[Any], list[str]]] = {
     "nothing": (pa.nulls(2), [None, None], ["", ""]),
     "text": (pa.array(['a "b", c\nd', None]), ['a "b", c\nd', None], ['a "b", c\nd', ""]),
 }  # fmt: skip
+FINE = pa.time64("ns")
 NESTED: dict[str, tuple[pa.Array, list[Any]]] = {
     "list": (pa.array([[NOON, None], None]), [["2024-05-31T12:30:00.000005+00:00", None], None]),
     "struct": (pa.array([{"a": Decimal("1.5"), "b": [b"x"]}, None]), [{"a": 1.5, "b": ["x"]}, None]),
     "map": (pa.array([[("k", date(2024, 5, 31))]], pa.map_(pa.string(), pa.date32())), [[["k", "2024-05-31"]]]),
+    "time of day in a list": (pa.array([[5_000, None], None], pa.list_(FINE)), [["00:00:00.000005", None], None]),
+    "nanoseconds in a struct": (
+        pa.array([{"t": 1}, None], pa.struct([("t", pa.timestamp("ns"))])),
+        [{"t": "1970-01-01T00:00:00.000000001"}, None],
+    ),
     "fixed list": (pa.array([[1.0, float("nan")]], pa.list_(pa.float64(), 2)), [[1.0, None]]),
 }  # fmt: skip
 
@@ -98,6 +104,18 @@ def test_lists_structs_and_maps_go_out_where_the_format_has_them(name: str, tmp_
         (pa.array([b"a", b"\xff"]), (".jsonl", ".csv"), "no UTF-8", 1),
         (pa.array([0.5, float("-inf")]), (".jsonl",), "no infinity", 1),
         (pa.array([[0.5], [float("inf")]]), (".jsonl",), "no infinity", 1),
+        *(
+            (pa.array([None, [1_000], [2_001]], kind), (".jsonl",), "finer than a microsecond", 2)
+            for kind in (pa.list_(FINE), pa.large_list(FINE), pa.list_view(FINE), pa.list_(FINE, 1))
+        ),
+        (pa.array([None, {"a": 1_000}, {"a": 1}], pa.struct([("a", FINE)])), (".jsonl",), "finer than", 2),
+        (
+            pa.array([[{"a": 1_000}], [{"a": 1}]], pa.list_(pa.struct([("a", FINE)]))),
+            (".jsonl",),
+            "finer than",
+            1,
+        ),
+        (pa.array([[("k", 1_000)], [("k", 1)]], pa.map_(pa.string(), FINE)), (".jsonl",), "finer than", 1),
         (pa.array([2**62], pa.timestamp("s")), (".jsonl", ".csv"), "has no text", None),
         (pa.array([{}], pa.struct([])), (".parquet",), "no child field", None),
     ],
