@@ -179,8 +179,9 @@ def _recommend_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=NODES,
         metavar="N",
-        help="extend at most N paths of the catalog's trie, which bounds the time; the answer says whether it is exact "
-        "and, if not, how far from it. 0: as many as it takes to be exact (%(default)s)",
+        help="search until N paths of the catalog's trie are extended, and then up to k titles are completed greedily, "
+        "which bounds the time; the answer says whether it is exact and, if not, how far from it. 0: as many as it "
+        "takes to be exact (%(default)s)",
     )
 
 

@@ -142,8 +142,9 @@ class RecommendBody(About):
     nodes: int = Field(
         NODES,
         ge=0,
-        description="paths of the catalog's trie that a search extends at most, which bounds its time; `exact` and "
-        "`gap` say what it may have missed. 0: as many as it takes to be exact",
+        description="paths of the catalog's trie that a search extends, and then up to k titles are completed "
+        "greedily, which bounds its time; `exact` and `gap` say what it may have missed. 0: as many as it takes to be "
+        "exact",
     )
     candidates: int = Field(50, ge=1, description="retrieved before they are scored")
     weights: dict[str, Weight] | None = Field(
