@@ -72,13 +72,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="tensorboard, wandb, mlflow: whatever TRL's trainer takes and is installed (none)",
     )
     parser.add_argument(
-        "--restart", action="store_true", help="delete the run in this folder first, all of it"
+        "--restart",
+        action="store_true",
+        help="delete the run in this folder, all of it, once nothing is refused",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    import shutil
-
     from finetune.recipe import load_recipe
     from finetune.run import STEPS
     from finetune.run import train as train_run
@@ -90,11 +90,10 @@ def run(args: argparse.Namespace) -> int:
     recipe = load_recipe(args.recipe, {k: v for k, v in given.items() if v is not None})
     data = Prepared.load(Path(args.data))
     out = Path(args.out or f"runs/{data.name}-{recipe.name}")
-    if args.restart and (out / "run.json").exists():
-        shutil.rmtree(out)
     replay = None if args.replay is None else Path(args.replay)
+    replay = replay / STEPS if replay and replay.is_dir() else replay
     with place_named(out), Progress(str(out)):
-        folder = train_run(data, recipe, out, replay=replay / STEPS if replay and replay.is_dir() else replay)
+        folder = train_run(data, recipe, out, args.restart, replay)
     print(f"adapter: {folder}")
     return 0
 

@@ -4,6 +4,7 @@ import filecmp
 import hashlib
 import json
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,14 +28,14 @@ from finetune.trainer import SharedContextTrainer
 from genrec.dataset import Prepared
 from genrec.errors import UserError
 from genrec.fields import read_stored
-from genrec.files import file_written_whole
+from genrec.files import emptied, file_written_whole
 from prompts import attention
 from prompts.adapter import CARD, LORA, histories_of, layout_of, prompts_hash
 from prompts.dtypes import runnable
 from prompts.language_model import load_model, load_tokenizer
 from prompts.pack import TASKS
 
-STEPS = "steps.json"
+RUN, STEPS = "run.json", "steps.json"
 ANEW = "start it anew with --restart"
 FEW = 10  # steps, below which a run by the clock is said to have learned next to nothing
 SAMPLED = 24  # windows whose mean length is taken for that of all
@@ -46,11 +47,15 @@ class Rows:
     valid: datasets.Dataset
 
 
-def train(data: Prepared, recipe: Recipe, out: Path, resume: bool = True, replay: Path | None = None) -> Path:
+def train(
+    data: Prepared, recipe: Recipe, out: Path, restart: bool = False, replay: Path | None = None
+) -> Path:
     """Fine-tune and write out/adapter; returns that folder. Continues from the newest complete checkpoint in out.
 
-    replay: the steps.json of an earlier run, whose schedule decides how long this one is.
+    restart: delete the run in out instead. It is back where anything is refused before the first step.
+    replay: the steps.json of an earlier run, whose schedule decides how long this one is; that of out itself too.
     """
+    again = budget.read(replay, "name a run's folder, or its steps.json") if replay else None
     check_tasks(recipe, data)
     recipe = as_runnable(recipe)
     _quantized(recipe, torch.cuda.is_available())  # refused before any work
@@ -62,17 +67,17 @@ def train(data: Prepared, recipe: Recipe, out: Path, resume: bool = True, replay
         histories_of(data, layout, recipe.history_tokens, recipe.regime),
         mixture_options(recipe),
     )
-    newest = checkpoint.newest(out) if resume else None
     learned_from = {"data": data.fingerprint(recipe.regime), "prompts": prompts_hash(layout)}
-    again = budget.read(replay, "name a run's folder, or its steps.json") if replay else None
-    recorded = _same_run(out, {**asdict(recipe), **learned_from}, resume, again)
-    if newest and recorded and _exported(newest, out, recorded.steps):
-        print(f"{out} is finished: {newest.name} is its last, and what was exported")
-        return out / ADAPTER
-    rows = build_rows(mixture, recipe, out)
-    trainer = build_trainer(recipe, mixture, rows, tokenizer, out)
-    schedule = recorded or _schedule(trainer, rows, recipe, out / STEPS)
-    trainer.follow(schedule)
+    with emptied(out) if restart and (out / RUN).exists() else nullcontext():
+        newest = checkpoint.newest(out)
+        recorded = _same_run(out, {**asdict(recipe), **learned_from}, again)
+        if newest and recorded and _exported(newest, out, recorded.steps):
+            print(f"{out} is finished: {newest.name} is its last, and what was exported")
+            return out / ADAPTER
+        rows = build_rows(mixture, recipe, out)
+        trainer = build_trainer(recipe, mixture, rows, tokenizer, out)
+        schedule = recorded or _schedule(trainer, rows, recipe, out / STEPS)
+        trainer.follow(schedule)
     length = f"{recipe.minutes:g} minutes" if schedule.steps is None else f"{schedule.steps:,} steps"
     print(
         f"{len(rows.train):,} windows, {recipe.rows_per_step} a step, {length}; device {trainer.args.device}"
@@ -138,15 +143,15 @@ def mixture_options(recipe: Recipe) -> MixtureOptions:
 
 
 def _same_run(
-    out: Path, what: dict[str, Any], resuming: bool, replay: Counted | Recorded | None
+    out: Path, what: dict[str, Any], replay: Counted | Recorded | None
 ) -> Counted | Recorded | None:
     """A folder holds one run: refuse to continue it with another recipe, other data, other prompts or schedule.
 
     Returns the schedule that is recorded for it: none for a new one, or one that the clock has not ended.
     """
     out.mkdir(parents=True, exist_ok=True)
-    path, now = out / "run.json", json.loads(json.dumps(what))
-    resuming = resuming and path.exists()
+    path, now = out / RUN, json.loads(json.dumps(what))
+    resuming = path.exists()
     before = read_stored(path, dict, ANEW) if resuming else now
     changed = sorted(k for k in {*now, *before} if now.get(k) != before.get(k))
     if not resuming:

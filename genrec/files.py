@@ -82,6 +82,24 @@ def folders_written_whole(folder: Path, names: Sequence[str]) -> Iterator[Path]:
 
 
 @contextmanager
+def emptied(folder: Path) -> Iterator[None]:
+    """The folder is empty within the block. What it held is deleted after it, or back where the block raises."""
+    with _part(folder, temporary("restart")) as part:
+        names = [path.name for path in folder.iterdir() if path.name != part.name]
+        (part / REPLACED).mkdir()
+        try:
+            for name in names:
+                (folder / name).rename(part / REPLACED / name)
+            yield
+        except BaseException:
+            for path in folder.iterdir():
+                if path.name not in (part.name, *names):
+                    path.rename(part / path.name)
+            _bring_back(part, folder, names)
+            raise
+
+
+@contextmanager
 def file_written_whole(path: Path) -> Iterator[Path]:
     """Where to write a file that is then there whole, in place of the one before, or not at all.
 

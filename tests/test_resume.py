@@ -16,8 +16,10 @@ from safetensors.torch import load_file
 from training_fixtures import SMALL
 
 from finetune import checkpoint
+from finetune.recipe import Lora
 from finetune.run import train as train_run
 from finetune.trainer import SharedContextTrainer
+from genrec.cli import main
 from genrec.dataset import Prepared
 from genrec.errors import UserError
 from prompts.adapter import AdapterCard
@@ -64,6 +66,43 @@ def test_a_folder_refuses_to_continue_with_another_recipe_or_other_data(
     turned = replace(shop, examples=shop.examples.assign(weight=2.0))
     with pytest.raises(UserError, match="another data"):
         train_run(turned, recipe, tmp_path / "run")
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_restart_that_is_refused_leaves_the_old_run_as_it_was(
+    shop: Prepared, base: Path, tmp_path: Path
+) -> None:
+    """By the schedule, by the names of tasks, by the tokenizer, and by the model once the rows are made."""
+    run, recipe = tmp_path / "run", replace(SMALL, base=str(base), steps=2)
+    train_run(shop, recipe, run)
+    before = files(run)
+    with pytest.raises(UserError, match="damaged"):
+        train_run(shop, recipe, run, restart=True, replay=tmp_path / "nowhere" / "steps.json")
+    assert files(run) == before
+    for changes in ({"weights": {"nxt": 1.0}}, {"base": "./nowhere"}, {"lora": Lora(last_layers=99)}):
+        with pytest.raises(UserError):
+            train_run(shop, replace(recipe, **changes), run, restart=True)
+        assert files(run) == before
+
+
+def test_a_restart_may_replay_the_run_that_it_deletes(
+    shop: Prepared, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, data = tmp_path / "run", tmp_path / "shop"
+    shop.save(data)
+    train_run(shop, replace(SMALL, base=str(base), steps=3), run)
+    (run / "eval").mkdir()
+    (run / "eval" / "report.json").write_text("of the old run")
+    (tmp_path / "mine.yaml").write_text(f"{{base: {base}, dtype: float32, steps: 9, valid_windows: 4}}")
+    monkeypatch.chdir(tmp_path)
+    given = ["train", "shop", "--recipe", "mine.yaml", "--out", "run", "--replay", "run", "--restart"]
+    assert main(given) == 0
+    assert AdapterCard.load(run / "adapter").training["steps"] == 3
+    assert not (run / "eval").exists()
+    assert not [path.name for path in run.iterdir() if path.name.startswith(".")]
 
 
 RUN = """
