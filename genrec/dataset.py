@@ -109,6 +109,12 @@ class Prepared:
                 self.followers[task] = statistics_store.load_followers(path)
         return self.followers[task]
 
+    def read_all(self) -> None:
+        """Read now what is otherwise read when first asked for, and refused once the folder was prepared anew."""
+        self.statistics_now()
+        for task in _item_tasks(self.tasks):
+            self.followers_now(task.name)
+
     def _kept(self, name: str) -> Path:
         """Where what is read when first asked for was written. Raises UserError where it is no longer of this set."""
         if self.folder is None:

@@ -13,6 +13,9 @@ from prompts.adapter import AdapterCard, layout_of, prompts_hash
 from prompts.base_files import BUILT_IN
 from prompts.language_model import load_tokenizer
 from serve.gateway import schemas, work
+from serve.gateway.rerank import rerank
+from serve.gateway.run import opener
+from serve.merged import Merged
 from serve.served import Served
 from serve.served import served as opened
 
@@ -55,6 +58,25 @@ def test_another_label_rule_than_that_of_the_training_is_refused() -> None:
     other = replace(click, label={**click.label, "within": "5m"})
     with pytest.raises(UserError, match="another label rule of click"):
         open_with(card(), click=other)
+
+
+def test_requests_are_answered_while_the_data_set_is_prepared_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server has read all of it when it opens the adapter, before the first request asks for any."""
+    monkeypatch.setattr("gc.freeze", lambda: None)  # the tests' process goes on to collect
+    data().save(tmp_path / "shop")
+    load_tokenizer(BUILT_IN).save_pretrained(tmp_path / "merged")
+    here = opener(tmp_path / "shop")(Merged(tmp_path / "merged", card()), RandomEngine(vocabulary=50_000))
+    replace(data(), examples=data().examples.assign(weight=2.0)).save(tmp_path / "shop")
+    history = [{"item": next(iter(here.layout.items)), "click": True}]
+    for about in ({"user": USER}, {"history": history}):
+        body = schemas.RecommendBody.model_validate({**about, "k": 3})
+        assert len(work.recommend(work.person(here, body), "genrec", body, 0.0).items) == 3
+    ranking = rerank(
+        here, schemas.RerankBody.model_validate({"history": history, "documents": ["Tea", "Cup"]})
+    )
+    assert len(ranking.order) == 2
 
 
 def test_nobody_is_recommended_what_they_have_touched() -> None:

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from genrec.dataset import Prepared
 from genrec.errors import UserError
 from prompts.adapter import AdapterCard
 from prompts.tokens import TokenizerFile
-from serve.child.remote import RemoteEngine
+from serve.engine import Engine
 from serve.engines import both_builds_refused
 from serve.gateway.app import application
 from serve.gateway.gateway import Gateway
@@ -49,17 +50,6 @@ def run(args: argparse.Namespace) -> int:
         print(f"API key, shown once: {secret}\n", flush=True)
     print(f"{adapter} on {data}; engine: {kind}; http://{args.host}:{args.port}", flush=True)
     first = Merged(weights(adapter).resolve(), card)
-    prepared = cache(lambda: Prepared.load(data))
-
-    def open_served(merged: Merged, engine: RemoteEngine) -> Served:
-        tokenizer = TokenizerFile(merged.folder)
-        found = served(merged.folder.parent, merged.card, prepared(), tokenizer, engine)
-        found.data.statistics_now()
-        found.names.prepare()  # made here: prices ask for them where no request may wait
-        gc.collect()
-        gc.freeze()  # the data set stays: a collection that walked it would hold every request up, for tens of ms
-        return found
-
     directory = Path(tempfile.mkdtemp(prefix="genrec-"))  # only this user may enter it
 
     def supervise(merged: Merged) -> Supervisor:
@@ -67,10 +57,31 @@ def run(args: argparse.Namespace) -> int:
 
     try:
         limits = Limits(waiting_tokens=args.waiting_tokens)
-        gateway = Gateway(first, supervise, open_served, args.name, limits)
+        gateway = Gateway(first, supervise, opener(data), args.name, limits)
         return listen(gateway, application(gateway, Keys.load(keys), runs), args.host, args.port)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def opener(folder: Path) -> Callable[[Merged, Engine], Served]:
+    """What opens adapters on the data set of a folder. That is read once and whole, when the first is opened: whoever
+    prepares it anew meanwhile disturbs no request."""
+
+    @cache
+    def prepared() -> Prepared:
+        data = Prepared.load(folder)
+        data.read_all()
+        return data
+
+    def open_served(merged: Merged, engine: Engine) -> Served:
+        tokenizer = TokenizerFile(merged.folder)
+        found = served(merged.folder.parent, merged.card, prepared(), tokenizer, engine)
+        found.names.prepare()  # made here: prices ask for them where no request may wait
+        gc.collect()
+        gc.freeze()  # the data set stays: a collection that walked it would hold every request up, for tens of ms
+        return found
+
+    return open_served
 
 
 def listen(gateway: Gateway, app: FastAPI, host: str, port: int) -> int:
