@@ -11,13 +11,17 @@ from small_prompts import tokens
 
 from finetune.mixture import Mixture, MixtureOptions
 from genrec.dataset import Prepared, prepare
+from genrec.errors import UserError
 from genrec.sources.files import load
 from genrec.tasks import load_tasks
 from genrec.touches import Touches
 from prompts.adapter import prompts_hash
 from prompts.layout import Known, Layout
 from prompts.pack import TASKS, load_pack
+from serve.gateway.schemas import About
+from serve.gateway.work import person
 from serve.guest import GUEST, Told, guest
+from serve.served import Served
 
 HEADS = {
     "click": "Products that one customer chose or rated, one a line: name, then a number where one is known.",
@@ -97,6 +101,36 @@ def test_such_a_log_is_packed_for_training(tmp_path: Path, event: str) -> None:
     if event != "visit":
         assert told.data.lines.kind.tolist() == kinds[event]
         assert "Tea 1" in here.layout.tokens.text(tuple(told.histories.context(GUEST, 2).tolist()))
+
+
+def lines_of(here: Served, *history: dict[str, object]) -> list[list[object]]:
+    who = person(here, About.model_validate({"history": list(history)}))
+    return [list(row) for row in who.served.data.lines[["kind", "click", "convert"]].itertuples(index=False)]
+
+
+@pytest.mark.parametrize("event", ["click", "convert", "impression"])
+def test_what_such_a_log_cannot_hold_is_refused_in_a_told_history(tmp_path: Path, event: str) -> None:
+    here = served_from(own_files(tmp_path, event))
+    bought = event == "convert"
+    line = ["purchase", 1, 1] if bought else ["touch", 1, 0]
+    assert lines_of(here, {"item": "1"}, {"item": "2", "click": True}) == [line, line]
+    assert lines_of(here, {"item": "1", "click": False, "convert": True}) == [["purchase", 1, 1]]
+    with pytest.raises(UserError, match='"click": false says nothing here') as caught:
+        lines_of(here, {"item": "1"}, {"item": "2", "click": False})
+    assert caught.value.where == "history.1.click"
+    assert "leave the event out" in caught.value.cure
+    if bought:
+        with pytest.raises(UserError, match=r'"convert": false says nothing here.*purchases alone'):
+            lines_of(here, {"item": "1", "convert": False})
+    else:
+        assert lines_of(here, {"item": "1", "convert": False}) == [line]
+
+
+def test_a_log_of_what_was_seen_holds_what_was_not_chosen() -> None:
+    rows = [row("u", "abc"[n], 10 * n, "impression") for n in range(3)]
+    here = served_from(prepared(rows, {"next": replace(NEXT, label={**NEXT.label, "event": "impression"})}))
+    assert here.layout.log == "seen"
+    assert lines_of(here, {"item": "a", "click": False}, {"item": "b"}) == [["touch", 0, 0], ["touch", 1, 0]]
 
 
 def test_logins_speak_of_events_and_not_of_products(tmp_path: Path) -> None:

@@ -29,11 +29,20 @@ Weight = Annotated[float, Field(ge=-1e6, le=1e6)]  # so that no sum of them is i
 
 
 class HistoryEvent(Body):
-    """Something she was shown, and what came of it. `convert` alone implies `click`; null: not known yet."""
+    """Something that the user was shown, and what came of it. Where the log does not say what was shown, an event is
+    what such a log holds: an item that was chosen, rated or bought."""
 
     item: Id = Field(description=ITEM)
-    click: bool = False
-    convert: bool | None = None
+    click: bool = Field(
+        False,
+        description="where the log says what was shown: whether it was clicked; left out, it was not. Elsewhere an "
+        "event is a click already: leave the field out, false is refused",
+    )
+    convert: bool | None = Field(
+        None,
+        description="whether it was bought, which implies `click`; null: not known yet. Where the log holds purchases "
+        "alone, an event is one already, and false is refused",
+    )
     value: float | None = Field(None, allow_inf_nan=False)
     ts: float | None = Field(None, ge=0, le=4e9, description="seconds since 1970, where the log counts days")
 

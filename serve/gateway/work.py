@@ -58,7 +58,7 @@ def person(served: Served, about: schemas.About) -> Person:
             raise UserError("user and history exclude each other", where="history", cure="give one of them")
         read = served.names.read_all([event.item for event in about.history], "history")
         told = [
-            Told(name.item_id, bool(e.click or e.convert), e.convert,
+            Told(name.item_id, True if e.convert else e.click if "click" in e.model_fields_set else None, e.convert,
                  float("nan") if e.value is None else e.value, e.ts or 0.0)
             for e, name in zip(about.history, read, strict=True)
         ]  # fmt: skip
