@@ -39,7 +39,12 @@ def export(
         tasks=[json.loads(json.dumps(asdict(task))) for task in data.tasks.values()],
         history={"tokens": recipe.history_tokens, "policy": "all"},
         regime=recipe.regime,
-        data={"name": data.name, "train_end": data.train_end, "prompts": prompts_hash(layout)},
+        data={
+            "name": data.name,
+            "log": layout.log,
+            "train_end": data.train_end,
+            "prompts": prompts_hash(layout),
+        },
         training={
             **facts,
             "recipe": json.loads(json.dumps(asdict(recipe))),

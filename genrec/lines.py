@@ -9,6 +9,15 @@ import pandas as pd
 from genrec.labels import followed, further_conversions, known_together, touch_events
 from genrec.tasks import Task
 
+LOG_KINDS = {
+    "shown": "impressions with their answers",
+    "bought": "items, all of them bought",
+    "touched": "items that were chosen or rated",
+    "seen": "items of which some were shown, and nothing says more",
+    "purchases": "purchases without items",
+    "visits": "no lines",
+}
+
 
 def lines(frame: pd.DataFrame, shown: pd.DataFrame, tasks: Mapping[str, Task]) -> pd.DataFrame:
     """The history as it became known, in the order in which it did: what a prompt's lines are written from.
@@ -68,9 +77,7 @@ def lines(frame: pd.DataFrame, shown: pd.DataFrame, tasks: Mapping[str, Task]) -
 
 
 def log_kind(lines_: pd.DataFrame, tasks: Mapping[str, Task]) -> str:
-    """What the history of this log is: "shown" (impressions with their answers), "bought" (items, all of them bought),
-    "touched" (items that were chosen or rated), "seen" (items of which some were shown, and nothing says more),
-    "purchases" (without items) or "visits" (no lines)."""
+    """What the history of this log is: one of LOG_KINDS."""
     if "click" in tasks:
         return "shown"
     with_item = lines_[lines_.item_id != ""]

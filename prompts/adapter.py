@@ -36,8 +36,9 @@ FIELDS = {
 @dataclass(frozen=True)
 class AdapterCard:
     """base: name and fingerprint of the language model. history: the window's budget in tokens and the lines' policy.
-    tasks: the task files as trained. calibration: per task, as genrec.calibration writes it. training: recipe, steps,
-    tokens, seconds, learning curve. metrics: on the validation split."""
+    tasks: the task files as trained. data: its name, its kind of log (genrec.lines.LOG_KINDS; cards of earlier versions
+    lack it), the end of training and a hash of the prompts. calibration: per task, as genrec.calibration writes it.
+    training: recipe, steps, tokens, seconds, learning curve. metrics: on the validation split."""
 
     base: Mapping[str, str]
     dtype: str

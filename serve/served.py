@@ -14,6 +14,7 @@ from genrec.dataset import Prepared
 from genrec.errors import UserError
 from genrec.followers import CANDIDATES, joined
 from genrec.item_names import ItemNames
+from genrec.lines import LOG_KINDS
 from genrec.tasks import Task
 from prompts.adapter import AdapterCard, histories_of, layout_of, prompts_hash
 from prompts.history import Histories
@@ -164,11 +165,19 @@ def served(
 ) -> Served:
     """Everything but the model: the engine runs it, wherever it is. folder: the adapter's, for messages.
 
-    regime: whose statistics the history lines say; the adapter's own if "". Raises UserError where the prompts are no
-    longer those of the training, or the data set derives a task's labels by another rule. On a data set of another name
-    nothing is calibrated.
+    regime: whose statistics the history lines say; the adapter's own if "". Raises UserError where the log is of
+    another kind than that of the training, where the prompts are no longer those of the training, or where the data set
+    derives a task's labels by another rule. On a data set of another name nothing is calibrated.
     """
     layout = layout_of(data, tokenizer, card.pack, card.task_objects())
+    trained_on = str(card.data.get("log", layout.log))  # cards of earlier versions do not say it
+    if layout.log != trained_on:
+        kinds = [f"{kind} ({LOG_KINDS.get(kind, 'unknown here')})" for kind in (trained_on, layout.log)]
+        raise UserError(
+            f"{data.name} is another kind of log than the adapter was trained on: {kinds[0]} then, {kinds[1]} now",
+            where=str(folder),
+            cure="train it again on this data set, or name one of the kind it was trained on (--data)",
+        )
     if (now := prompts_hash(layout)) != card.data["prompts"]:
         raise UserError(
             f"The prompts have changed since the adapter was trained ({card.data['prompts']} then, {now} now)",

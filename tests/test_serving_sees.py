@@ -53,6 +53,16 @@ def test_other_prompts_than_those_of_the_training_are_refused() -> None:
         open_with(card(prompts="0" * 16))
 
 
+def test_another_kind_of_log_than_that_of_the_training_is_refused_by_its_name() -> None:
+    """The kind chooses among the words of the prompts, so that their hash differs as well."""
+    assert open_with(card(log="shown")).layout.log == "shown"
+    with pytest.raises(
+        UserError, match=r"bought \(items, all .*\) then, shown \(impressions .*\) now"
+    ) as caught:
+        open_with(card(log="bought", prompts="0" * 16))
+    assert caught.value.cure.startswith("train it again on this data set")
+
+
 def test_another_label_rule_than_that_of_the_training_is_refused() -> None:
     click = data().tasks["click"]
     other = replace(click, label={**click.label, "within": "5m"})
