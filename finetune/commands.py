@@ -24,7 +24,7 @@ Run the same command again after a crash or Ctrl-C and it continues from the new
 
 A run by the clock (--minutes) takes as many steps as the machine has time for; its last evaluation and the writing
 of the adapter are part of the minutes. What came of it is recorded, and --replay trains with exactly those steps
-and learning rates again, on a machine of any speed.
+and learning rates again, on a machine of any speed. Give one of --minutes, --steps and --replay at most.
 
 A recipe decides everything else. One of your own is a YAML file of the fields that differ (docs/training.md):
 
@@ -43,19 +43,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--recipe", default="demo-cpu", help="a shipped recipe's name or a path to your own (%(default)s)"
     )
     parser.add_argument("--out", metavar="DIR", help="the run's folder (runs/DATA-RECIPE)")
-    parser.add_argument(
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument(
         "--minutes",
         type=float,
         metavar="M",
         help="train this long by the clock, from the first step to the written adapter (as the recipe says)",
     )
-    parser.add_argument(
+    length.add_argument(
         "--steps",
         type=int,
         metavar="N",
         help="train exactly this many steps (as the recipe says)",
     )
-    parser.add_argument(
+    length.add_argument(
         "--replay",
         metavar="RUN",
         help="take steps and learning rates from an earlier run's folder, or from its steps.json",
@@ -87,7 +88,10 @@ def run(args: argparse.Namespace) -> int:
     from genrec.progress import Progress
 
     given = {"minutes": args.minutes, "steps": args.steps, "seed": args.seed, "report_to": args.report_to}
-    recipe = load_recipe(args.recipe, {k: v for k, v in given.items() if v is not None})
+    changes = {field: value for field, value in given.items() if value is not None}
+    if args.minutes is not None:
+        changes["steps"] = None  # the recipe's would decide
+    recipe = load_recipe(args.recipe, changes)
     data = Prepared.load(Path(args.data))
     out = Path(args.out or f"runs/{data.name}-{recipe.name}")
     replay = None if args.replay is None else Path(args.replay)

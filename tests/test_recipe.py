@@ -9,6 +9,7 @@ from training_fixtures import tiny_shop
 
 from finetune.recipe import FOLDER, Recipe, load_recipe
 from finetune.run import check_tasks, train
+from genrec.cli import main
 from genrec.dataset import Prepared
 from genrec.errors import UserError
 
@@ -56,6 +57,41 @@ def test_a_recipe_with_an_unknown_field_is_refused_by_name(tmp_path: Path) -> No
     (tmp_path / "mine.yaml").write_text("learning_rat: 1.0e-4\n")
     with pytest.raises(UserError, match="learning_rat"):
         load_recipe(str(tmp_path / "mine.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("given", "other"),
+    [(["--replay", "run", "--steps", "5"], "--replay"), (["--minutes", "1", "--steps", "5"], "--minutes")],
+)
+def test_one_option_says_how_long_a_run_is(
+    capsys: pytest.CaptureFixture[str], given: list[str], other: str
+) -> None:
+    assert main(["train", "data/shop", *given]) == 2
+    assert f"--steps: not allowed with argument {other}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "length"), [(["--minutes", "10"], (None, 10.0)), (["--steps", "5"], (5, 3.0)), ([], (80, 3.0))]
+)
+def test_an_option_decides_the_length_whatever_the_recipe_says(
+    shop: Prepared,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    given: list[str],
+    length: tuple[int | None, float],
+) -> None:
+    (tmp_path / "mine.yaml").write_text("{steps: 80, minutes: 3}")
+    shop.save(tmp_path / "shop")
+    monkeypatch.chdir(tmp_path)
+    trained = list[Recipe]()
+
+    def recorded(data: Prepared, recipe: Recipe, out: Path, *_: Any) -> Path:
+        trained.append(recipe)
+        return out
+
+    monkeypatch.setattr("finetune.run.train", recorded)
+    assert main(["train", "shop", "--recipe", "mine.yaml", *given]) == 0
+    assert [(recipe.steps, recipe.minutes) for recipe in trained] == [length]
 
 
 @pytest.mark.parametrize("field", ["weights", "shares"])
