@@ -68,7 +68,7 @@ def train(
         mixture_options(recipe),
     )
     learned_from = {"data": data.fingerprint(recipe.regime), "prompts": prompts_hash(layout)}
-    with emptied(out) if restart and (out / RUN).exists() else nullcontext():
+    with emptied(out) if restart and _holds_a_run(out) else nullcontext():
         newest = checkpoint.newest(out)
         recorded = _same_run(out, {**asdict(recipe), **learned_from}, again)
         if newest and recorded and _exported(newest, out, recorded.steps):
@@ -142,6 +142,11 @@ def mixture_options(recipe: Recipe) -> MixtureOptions:
     )
 
 
+def _holds_a_run(out: Path) -> bool:
+    """A folder that holds neither is nobody's to delete."""
+    return (out / RUN).exists() or bool(checkpoint.steps(out))
+
+
 def _same_run(
     out: Path, what: dict[str, Any], replay: Counted | Recorded | None
 ) -> Counted | Recorded | None:
@@ -152,6 +157,12 @@ def _same_run(
     out.mkdir(parents=True, exist_ok=True)
     path, now = out / RUN, json.loads(json.dumps(what))
     resuming = path.exists()
+    if not resuming and checkpoint.steps(out):
+        raise UserError(
+            f"This folder holds checkpoints, and no {RUN} says of which run they are",
+            where=str(out),
+            cure=f"bring {RUN} back, name another folder with --out, or {ANEW}",
+        )
     before = read_stored(path, dict, ANEW) if resuming else now
     changed = sorted(k for k in {*now, *before} if now.get(k) != before.get(k))
     if not resuming:

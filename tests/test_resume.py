@@ -105,6 +105,22 @@ def test_a_restart_may_replay_the_run_that_it_deletes(
     assert not [path.name for path in run.iterdir() if path.name.startswith(".")]
 
 
+def test_checkpoints_of_a_run_that_nothing_names_are_not_continued(
+    shop: Prepared, base: Path, tmp_path: Path
+) -> None:
+    run, recipe = tmp_path / "run", replace(SMALL, base=str(base), steps=2)
+    train_run(shop, recipe, run)
+    (run / "run.json").unlink()
+    before = files(run)
+    with pytest.raises(UserError, match=r"no run\.json says of which run") as caught:
+        train_run(shop, replace(recipe, steps=4), run)
+    assert "--restart" in caught.value.cure
+    assert files(run) == before
+    resumed = AdapterCard.load(train_run(shop, replace(recipe, steps=4), run, restart=True)).training
+    assert resumed["resumed_from"] is None
+    assert resumed["steps"] == 4
+
+
 RUN = """
 import sys, pickle
 from finetune.run import train
