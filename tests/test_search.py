@@ -15,7 +15,8 @@ from prompts.base_files import BUILT_IN
 from prompts.language_model import load_tokenizer
 from prompts.tokens import Tokens
 from prompts.trie import Trie
-from serve.search import top_items
+from serve import search as searching
+from serve.search import Search, top_items
 from serve.torch_engine import load
 
 END = 0
@@ -67,6 +68,24 @@ def test_a_budget_is_kept_the_list_is_full_and_the_gap_is_a_bound(
     assert 0 < found.gap < np.inf
     missed = [logprob for item, logprob in wanted[:k] if item not in dict(found.items)]
     assert all(logprob <= found.items[-1][1] + found.gap + 1e-9 for logprob in missed)
+
+
+def test_likely_items_count_as_paths_of_a_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = list[int]()
+    next_paths = Search.next_paths
+
+    def counted(search: Search, most: int) -> list[searching.Path]:
+        paths = next_paths(search, most)
+        taken.append(len(paths))
+        return paths
+
+    monkeypatch.setattr(Search, "next_paths", counted)
+    catalog = {str(n): (*(int(d) + 1 for d in np.base_repr(n, 5).zfill(3)), END) for n in range(125)}
+    for likely in ([], ["3", "60"]):
+        taken.clear()
+        found = top_items(RandomEngine(seed=1, sharp=2.0), CONTEXT, Trie(catalog), 3, likely=likely)
+        assert found.exact
+        assert found.nodes == sum(taken) + len(likely)
 
 
 def test_an_unsure_model_completes_its_list_greedily_and_what_the_question_names_comes_first() -> None:
