@@ -82,7 +82,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "--users",
         type=_count,
         help="sample this many users; with --rows at most ROWS / USERS examples of each, consecutive in time, so that "
-        "many users are judged at the cost of few (whole users until ROWS are reached)",
+        "many users are judged at the cost of few (whole users until ROWS are reached); lists of next items "
+        "are sampled by --list-rows alone",
     )
     parser.add_argument(
         "--list-rows",
@@ -144,6 +145,25 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _refuse_what_has_no_effect(args: argparse.Namespace) -> None:
+    """Raises UserError for an option that the others make meaningless."""
+    if args.valid_rows and args.split == "valid":
+        raise UserError(
+            "The validation examples themselves are measured", "--valid-rows", "sample them with --rows"
+        )
+    if not args.baselines_only:
+        return
+    of_the_model = {
+        "--adapter": args.adapter, "--engine": args.engine != "auto", "--nodes": args.nodes,
+        "--without-statistics": args.without_statistics, "--no-untrained": args.no_untrained, "--no-ask": args.no_ask,
+    }  # fmt: skip
+    for option, given in of_the_model.items():
+        if given:
+            raise UserError(
+                "No language model takes part", f"{option}, --baselines-only", "leave one of the two out"
+            )
+
+
 def _run(args: argparse.Namespace) -> int:
     from pathlib import Path
 
@@ -153,8 +173,7 @@ def _run(args: argparse.Namespace) -> int:
 
     if args.folder and args.data and args.folder != args.data:
         raise UserError(f"Two data sets, {args.folder} and {args.data}", "DATA, --data", "name one of them")
-    if args.baselines_only and args.adapter:
-        raise UserError("No adapter takes part", "--adapter, --baselines-only", "leave one of the two out")
+    _refuse_what_has_no_effect(args)
     folder = args.folder or args.data
     options = Options(
         tasks=tuple(filter(None, (args.tasks or "").split(","))),

@@ -27,7 +27,7 @@ def commands(
         named = [] if Path(folder) == Path("data") / usual_data else [folder]
         evaluate = ["genrec", "eval", "--adapter", str(adapter), *named]
     return Commands(
-        evaluate=shlex.join([*evaluate, *_kept(options, usual_regime)]),
+        evaluate=shlex.join([*evaluate, *_kept(options, usual_regime, with_model=adapter is not None)]),
         train=shlex.join(["genrec", "train", folder]),
         evaluate_trained=shlex.join(["genrec", "eval", *_kept(options, "running")]),
         users=options.users,
@@ -36,7 +36,7 @@ def commands(
     )
 
 
-def _kept(options: Options, usual_regime: str) -> list[str]:
+def _kept(options: Options, usual_regime: str, with_model: bool = True) -> list[str]:
     """The options that say what is measured, where they are not the defaults; those of split and sample are left out,
     and those that leave models out."""
     usual = Options()
@@ -45,6 +45,7 @@ def _kept(options: Options, usual_regime: str) -> list[str]:
     kept += ["--protocol", options.protocol] if options.protocol else []
     kept += [part for file in options.predictions for part in ("--predictions", str(file))]
     kept += ["--k", ",".join(map(str, options.ks))] if options.ks != usual.ks else []
-    kept += ["--nodes", str(options.nodes)] if options.nodes != usual.nodes else []
-    kept += ["--engine", options.engine] if options.engine != usual.engine else []
+    if with_model:  # they are refused where no language model takes part
+        kept += ["--nodes", str(options.nodes)] if options.nodes != usual.nodes else []
+        kept += ["--engine", options.engine] if options.engine != usual.engine else []
     return kept

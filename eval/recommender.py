@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from genrec.chain import CHAIN, CTCVR
 from genrec.dataset import Prepared
 
 Rows = NDArray[np.int64]  # row numbers of data.examples
@@ -80,11 +81,15 @@ class Searched(Protocol):
 
 
 def chosen_settings(recommender: Recommender, task: str) -> Any:
-    """What the search chose for a task, as dicts and plain values; None of a recommender that searches nothing."""
+    """What the search chose for a task, as dicts and plain values, of the chain for each step; None of a recommender
+    that searches nothing."""
     if not isinstance(recommender, Searched):
         return None
     chosen = recommender.chosen
-    return _plain(chosen.get(task) if isinstance(chosen, dict) else chosen)
+    if not isinstance(chosen, dict):
+        return _plain(chosen)
+    steps = {step: chosen[step] for step in CHAIN if step in chosen}
+    return _plain(steps or None) if task == CTCVR else _plain(chosen.get(task))
 
 
 def _plain(value: Any) -> Any:

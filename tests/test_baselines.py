@@ -24,6 +24,7 @@ from eval.protocols import resplit
 from eval.recommender import Ranker, Recommender, Scorer, chosen_settings
 from eval.training import labelled, learnable_lines, scored_tasks
 from genrec import metrics
+from genrec.chain import CTCVR
 from genrec.dataset import Prepared
 from genrec.tables import Tables
 from genrec.touches import Touches
@@ -351,4 +352,8 @@ def test_what_a_search_chose_is_told_as_plain_values() -> None:
         told = chosen_settings(searched, task)
         assert set(told) == names
         assert json.loads(json.dumps(told)) == told
+        if isinstance(searched, Logistic):
+            steps = chosen_settings(searched, CTCVR)
+            assert list(steps) == ["click", "convert"]
+            assert steps["click"] == told
     assert chosen_settings(Means("both"), "click") is None

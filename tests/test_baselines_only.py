@@ -52,11 +52,12 @@ def test_the_commands_it_proposes_measure_the_same(tmp_path: Path) -> None:
     )  # fmt: skip
     kept = (
         "--tasks click,next --regime frozen --protocol time --predictions today.csv "
-        "--predictions 'my models/old.parquet' --k 5,20 --nodes 100 --engine torch"
+        "--predictions 'my models/old.parquet' --k 5,20"
     )
     proposed = commands(data, options)
     assert proposed.evaluate == f"genrec eval --baselines-only data/shop {kept}"
-    assert (proposed.train, proposed.evaluate_trained) == ("genrec train data/shop", f"genrec eval {kept}")
+    assert proposed.train == "genrec train data/shop"
+    assert proposed.evaluate_trained == f"genrec eval {kept} --nodes 100 --engine torch"
     assert (proposed.users, proposed.rows, proposed.list_rows) == (20, 40, 5)
     assert commands(data, Options(regime="running")).evaluate == "genrec eval --baselines-only data/shop"
 
@@ -158,8 +159,25 @@ def test_two_data_sets_and_an_adapter_without_a_part_are_refused(capsys: pytest.
     assert main(["eval", "data/a", "--data", "data/b"]) == 2
     assert "Two data sets" in capsys.readouterr().err
     assert main(["eval", "--baselines-only", "--adapter", "runs/a/adapter"]) == 2
-    assert "No adapter takes part" in capsys.readouterr().err
+    assert "No language model takes part" in capsys.readouterr().err
     assert main(["eval", "--baselines-only", "--no-baselines"]) == 2
+
+
+@pytest.mark.parametrize(
+    "option", ["--engine=torch", "--nodes=9", "--without-statistics", "--no-untrained", "--no-ask"]
+)
+def test_options_of_a_model_that_takes_no_part_are_refused(
+    option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["eval", "--baselines-only", option]) == 2
+    assert f"where: {option.partition('=')[0]}, --baselines-only" in capsys.readouterr().err
+
+
+def test_a_sample_for_calibration_is_refused_where_validation_itself_is_measured(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["eval", "--valid-rows", "100"]) == 2
+    assert "sample them with --rows" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("option", ["--rows", "--users", "--k", "--list-rows"])
