@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 from kinds import ENGINES
 
 if TYPE_CHECKING:
@@ -20,6 +20,10 @@ os.environ["TQDM_DISABLE"] = "1"
 if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):  # each has its share of the cores, its servers too
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // int(workers))))
 settings.register_profile("genrec", deadline=None)
+# For runs that ask only whether a test fails: a failing example is not made smaller, which takes minutes.
+settings.register_profile(
+    "first-failure", deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate)
+)
 settings.load_profile("genrec")
 
 

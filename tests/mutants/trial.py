@@ -15,7 +15,10 @@ from typing import NamedTuple
 from mutants.faults import ROOT, Fault
 
 LIMIT_SECONDS = 900.0
-PYTEST = ("-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--hypothesis-seed=0", "--no-header")
+PYTEST = (
+    "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--no-header", "--hypothesis-seed=0",
+    "--hypothesis-profile=first-failure",
+)  # fmt: skip
 
 
 class Outcome(NamedTuple):
