@@ -43,13 +43,13 @@ def test_categories_reach_an_item_that_nobody_met() -> None:
 
 
 def test_what_is_expected_of_a_user_follows_what_is_learned_of_others() -> None:
-    asked, kept = Neighbours({}), Neighbours({})
+    asked, kept = Neighbours({}), Neighbours({})  # the second is asked at the end alone
     before = []
     for fact in (("u", "a", 0.5), ("v", "a", 0.5), ("v", "b", 0.5), ("w", "a", 0.5), ("w", "b", 0.4)):
         for one in (asked, kept):
             one.learn([fact], KNOWN)
         before.append(asked.gain("u", "b"))
-    assert asked.gain("u", "b") == kept.gain("u", "b") > before[2] > before[1] == 0
+    assert before[-1] > before[2] > before[1] == 0
     for one in (asked, kept):  # a and c now explain u's taste together
         one.learn([("v", "c", 0.5), ("w", "c", 0.3), ("u", "c", 0.2)], KNOWN)
     assert asked.gain("u", "b") == kept.gain("u", "b")

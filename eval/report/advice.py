@@ -48,7 +48,10 @@ def after(groups: Sequence[Group], ours: str, commands: Commands) -> str:
             f"{other.against} for {other.group.task} (in {listed(map(table.word, other.behind_in))})"
             for other in lost
         )
-        return f"Where another model is ahead it is the better choice today: {better}."
+        return (
+            f"Where another model is ahead it is the better choice today: {better}. "
+            f"Next: `{commands.train} --minutes 60` to train longer, then `{commands.evaluate_trained}`, on validation."
+        )
     return "Next: `genrec serve` to use it, and two more training seeds before this is a headline."
 
 
