@@ -11,7 +11,7 @@ from prompts.window import window_starts
 
 
 class Histories:
-    """Every user's lines as token ids, written once and cut by the history window.
+    """Every user's lines as token ids, written when a user is first asked of and cut by the history window.
 
     lines: rows of Prepared.lines. history_tokens: the window's budget. Windows are cut by the lengths of lines written
     with statistics, so that the same lines stand in a window with and without them.
@@ -19,18 +19,15 @@ class Histories:
 
     def __init__(self, layout: Layout, lines: pd.DataFrame, history_tokens: int) -> None:
         self.layout, self.history_tokens = layout, history_tokens
-        rows = lines.to_dict("records")
-        places = lines.groupby("user_id", sort=False).indices
-        self._rows: dict[str, list[dict[str, Any]]] = {
-            user: [rows[i] for i in at] for user, at in places.items()
-        }
+        self._table = lines
+        self._places: dict[str, np.ndarray] = dict(lines.groupby("user_id", sort=False).indices)
         self._written: dict[tuple[str, bool], list[np.ndarray]] = {}
         self._starts: dict[str, np.ndarray] = {}
         self._heads: dict[str, np.ndarray] = {}
 
     def start(self, user_id: str, point: int) -> int:
         """The first line of the window at this point."""
-        if user_id not in self._rows:  # of someone new nothing is kept
+        if user_id not in self._places:  # of someone new nothing is kept
             return 0
         if user_id not in self._starts:
             lengths = [len(ids) for ids in self._lines(user_id, with_stats=True)]
@@ -42,7 +39,7 @@ class Histories:
     ) -> np.ndarray:
         """(n,) int64 ids of the context after `point` lines have become known: the window that stands there, or the
         lines from `start` on."""
-        if user_id not in self._rows:
+        if user_id not in self._places:
             return np.asarray(self.layout.head(user_id), np.int64)
         if user_id not in self._heads:
             self._heads[user_id] = np.asarray(self.layout.head(user_id), np.int64)
@@ -52,11 +49,11 @@ class Histories:
 
     def written(self, user_id: str) -> bool:
         """Whether the user's lines stand ready; until then a context costs the writing of her whole log."""
-        return user_id in self._starts or user_id not in self._rows
+        return user_id in self._starts or user_id not in self._places
 
     def _lines(self, user_id: str, with_stats: bool) -> list[np.ndarray]:
         if (user_id, with_stats) not in self._written:
-            rows = self._rows[user_id]
+            rows: list[dict[str, Any]] = self._table.iloc[self._places[user_id]].to_dict("records")
             days = line_days([row["ts"] for row in rows])
             self._written[user_id, with_stats] = [
                 np.asarray(self.layout.line(row, with_stats, d), np.int64)
