@@ -45,7 +45,8 @@ def evaluate(adapter: Path, data: Prepared, options: Options, out: Path) -> list
             f"measured on {options.regime} statistics, though the adapter was trained on {served.card.regime} ones: "
             "its stored calibration stays as it is"
         )
-    options = replace(options, history=longest_window(served, data))
+    with Progress("measuring the history window"):
+        options = replace(options, history=longest_window(served, data))
     own = options.regime == served.card.regime and _its_own(served.card, data)
     mark = served.card.fingerprint(adapter)
     ours = (served.layout, served.histories, served.engine, mark)

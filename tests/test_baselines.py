@@ -349,11 +349,11 @@ def test_what_a_search_chose_is_told_as_plain_values() -> None:
         (ItemKnn((Setting(),)), "next", {f.name for f in fields(Setting)}),
     ):
         searched.fit(data, "running")
-        told = chosen_settings(searched, task)
-        assert set(told) == names
-        assert json.loads(json.dumps(told)) == told
+        settings = chosen_settings(searched, task)
+        assert set(settings) == names
+        assert json.loads(json.dumps(settings)) == settings
         if isinstance(searched, Logistic):
             steps = chosen_settings(searched, CTCVR)
             assert list(steps) == ["click", "convert"]
-            assert steps["click"] == told
+            assert steps["click"] == settings
     assert chosen_settings(Means("both"), "click") is None

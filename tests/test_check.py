@@ -133,10 +133,10 @@ def test_a_file_of_another_delimiter_is_told_by_it(folder: Path) -> None:
 )
 def test_what_a_log_lacks_for_a_click_task_is_named(folder: Path, event: str, cure: str) -> None:
     (folder / "events.csv").write_text(f"user_id,item_id,ts,event\nu,1,2024-05-02T10:00:00Z,{event}\n")
-    found = str(check(folder, [TASKS]))
-    assert f"No click task: the log has {event} only" in found
-    assert f"cure:  {cure}" in found
-    assert ("histories tell what was shown, not what came of it" in found) == (event == "impression")
+    report = str(check(folder, [TASKS]))
+    assert f"No click task: the log has {event} only" in report
+    assert f"cure:  {cure}" in report
+    assert ("histories tell what was shown, not what came of it" in report) == (event == "impression")
 
 
 def test_what_is_replaced_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -89,8 +89,8 @@ def test_history_ends_at_the_point() -> None:
 
 
 def test_history_holds_the_latest_lines_alone() -> None:
-    found = RecentHistory(made_up(), "running", ITEMS, {}, 2).of(asked(4)).iloc[0]
-    assert (found["history_count"], found["history_clicks"]) == (2, 1.0)
+    columns = RecentHistory(made_up(), "running", ITEMS, {}, 2).of(asked(4)).iloc[0]
+    assert (columns["history_count"], columns["history_clicks"]) == (2, 1.0)
 
 
 def test_frozen_history_reads_frozen_shares() -> None:

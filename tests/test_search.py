@@ -83,9 +83,9 @@ def test_likely_items_count_as_paths_of_a_search(monkeypatch: pytest.MonkeyPatch
     catalog = {str(n): (*(int(d) + 1 for d in np.base_repr(n, 5).zfill(3)), END) for n in range(125)}
     for likely in ([], ["3", "60"]):
         taken.clear()
-        found = top_items(RandomEngine(seed=1, sharp=2.0), CONTEXT, Trie(catalog), 3, likely=likely)
-        assert found.exact
-        assert found.nodes == sum(taken) + len(likely)
+        result = top_items(RandomEngine(seed=1, sharp=2.0), CONTEXT, Trie(catalog), 3, likely=likely)
+        assert result.exact
+        assert result.nodes == sum(taken) + len(likely)
 
 
 def test_an_unsure_model_completes_its_list_greedily_and_what_the_question_names_comes_first() -> None:

@@ -288,11 +288,11 @@ def test_visit_numbers_by_hand() -> None:
 
 def test_a_visit_at_the_questions_own_moment_is_not_counted() -> None:
     log = [row("u", "a", minute, "visit", value=value) for minute, value in ((0, 2.0), (3, 4.0), (18, 9.0))]
-    asked = examples(log, RETURN).iloc[:1]  # fifteen minutes after the second, when the third comes
-    assert asked.minute.tolist() == [18]
-    found = visits(frame(log), asked, 15 * MINUTE).iloc[0]
-    assert (found.sessions, found.session_events, found.mean_value) == (1, 2, 3.0)
-    assert found.days_since_last == pytest.approx(15 / 1440)
+    question = examples(log, RETURN).iloc[:1]  # fifteen minutes after the second, when the third comes
+    assert question.minute.tolist() == [18]
+    numbers = visits(frame(log), question, 15 * MINUTE).iloc[0]
+    assert (numbers.sessions, numbers.session_events, numbers.mean_value) == (1, 2, 3.0)
+    assert numbers.days_since_last == pytest.approx(15 / 1440)
 
 
 def test_recent_sessions_are_those_that_began_within_the_last_horizon() -> None:

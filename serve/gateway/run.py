@@ -75,11 +75,11 @@ def opener(folder: Path) -> Callable[[Merged, Engine], Served]:
 
     def open_served(merged: Merged, engine: Engine) -> Served:
         tokenizer = TokenizerFile(merged.folder)
-        found = served(merged.folder.parent, merged.card, prepared(), tokenizer, engine)
-        found.names.prepare()  # made here: prices ask for them where no request may wait
+        opened = served(merged.folder.parent, merged.card, prepared(), tokenizer, engine)
+        opened.names.prepare()  # made here: prices ask for them where no request may wait
         gc.collect()
         gc.freeze()  # the data set stays: a collection that walked it would hold every request up, for tens of ms
-        return found
+        return opened
 
     return open_served
 
