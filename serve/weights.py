@@ -51,7 +51,12 @@ def adapted(base: str, dtype: str, adapter: Path, merge: bool = True) -> "PreTra
             f"The adapter does not fit {base}: {str(error).splitlines()[0]}", where=str(adapter),
             cure="name the base model that it was trained on",
         ) from error  # fmt: skip
-    merged: PreTrainedModel = model.merge_and_unload().to(DTYPES[dtype]) if merge else model.get_base_model()
+    if not merge:
+        return model.get_base_model()  # type: ignore[no-any-return]
+    merged: PreTrainedModel = model.merge_and_unload()
+    # Not `merged.to(dtype)`: that would round the frequencies of the rotary embedding too, which no file holds.
+    for weight in merged.parameters():
+        weight.data = weight.data.to(DTYPES[dtype])
     return merged
 
 
