@@ -10,8 +10,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import minimize
-from scipy.special import expit, logit
 
 from genrec.metrics.inputs import Floats, binary
 
@@ -55,7 +53,7 @@ class Calibration:
 
         def loss(line: Floats) -> tuple[float, Floats]:
             t = line[0] * odds + line[1]
-            slope_of_loss = shares * (expit(t) - answers)
+            slope_of_loss = shares * (_sigmoid(t) - answers)
             value = np.dot(shares, np.logaddexp(0, t) - answers * t)
             return float(value), np.array([np.dot(slope_of_loss, odds), slope_of_loss.sum()])
 
@@ -70,7 +68,7 @@ class Calibration:
         raw = np.asarray(p, dtype=np.float64)
         if (self.slope, self.intercept) == (1.0, 0.0):
             return raw.copy()
-        return np.asarray(expit(self.slope * _log_odds(raw) + self.intercept), dtype=np.float64)
+        return _sigmoid(self.slope * _log_odds(raw) + self.intercept)
 
     def to_json(self) -> dict[str, Any]:
         """A dict for `json.dump`."""
@@ -151,9 +149,9 @@ def _chain_loss(bought: Floats, ctr: Floats, odds: Floats, shares: Floats) -> Lo
 
     def loss(line: Floats) -> tuple[float, Floats]:
         t = line[0] * odds + line[1]
-        no_buy = 1 - ctr * expit(t)
+        no_buy = 1 - ctr * _sigmoid(t)
         value = np.dot(shares, np.where(bought == 1, np.logaddexp(0, -t) - np.log(ctr), -np.log(no_buy)))
-        slope_of_loss = shares * expit(-t) * np.where(bought == 1, -1.0, (1 - no_buy) / no_buy)
+        slope_of_loss = shares * _sigmoid(-t) * np.where(bought == 1, -1.0, (1 - no_buy) / no_buy)
         return float(value), np.array([np.dot(slope_of_loss, odds), slope_of_loss.sum()])
 
     return loss
@@ -161,6 +159,9 @@ def _chain_loss(bought: Floats, ctr: Floats, odds: Floats, shares: Floats) -> Lo
 
 def _least(loss: Loss, examples: int, start: tuple[float, float] = (1.0, 0.0)) -> Calibration:
     """The line of least loss, found from each of two starts, since the chain's loss need not be convex."""
+    # Not at the top: SciPy takes half a second to import, and most that import this fit nothing.
+    from scipy.optimize import minimize
+
     tried = [
         minimize(
             loss,
@@ -196,5 +197,13 @@ def _too_few(labels: Floats, shares: Floats, unit: str) -> str:
     return ""
 
 
+def _sigmoid(x: Floats) -> Floats:
+    from scipy.special import expit
+
+    return np.asarray(expit(x), dtype=np.float64)
+
+
 def _log_odds(p: Floats) -> Floats:
+    from scipy.special import logit
+
     return np.asarray(logit(np.clip(p, CLOSEST, 1 - CLOSEST)), dtype=np.float64)
