@@ -25,8 +25,8 @@ from genrec.dataset import Prepared
 from genrec.progress import Progress, progress
 from prompts.adapter import AdapterCard, histories_of, layout_of, weights_hash
 from prompts.base_files import fingerprint
-from prompts.language_model import load_tokenizer
 from prompts.layout import Known
+from prompts.tokens import tokenizer_of
 from serve.adapters import open_adapter
 from serve.engines import open_engine
 from serve.served import Served
@@ -114,7 +114,7 @@ def _its_own(card: AdapterCard, data: Prepared) -> bool:
 def untrained(card: AdapterCard, data: Prepared, options: Options) -> Genrec:
     """The base model with the same prompts."""
     name = card.base["name"]
-    layout = layout_of(data, load_tokenizer(name), card.pack, card.task_objects())
+    layout = layout_of(data, tokenizer_of(name), card.pack, card.task_objects())
     histories = histories_of(data, layout, card.history["tokens"], options.regime)
     mark = f"{name} {fingerprint(name)} {card.data['prompts']} {card.history} {card.dtype}"
     engine = open_engine(options.engine, name, card.dtype)

@@ -49,6 +49,7 @@ def _prompt(args: argparse.Namespace) -> int:
     from prompts.base_files import BUILT_IN
     from prompts.now import Now
     from prompts.prompt_text import prompt_text
+    from prompts.tokens import tokenizer_of
 
     if args.history_tokens is not None and args.history_tokens < 1:
         raise UserError(f"--history-tokens is {args.history_tokens}", cure="give 1 or more")
@@ -57,7 +58,7 @@ def _prompt(args: argparse.Namespace) -> int:
         data = Prepared.load(args.data)
         base = args.base or (card.base["name"] if card else BUILT_IN)
         pack, tasks = (card.pack, card.task_objects()) if card else ("", None)
-        layout = layout_of(data, _tokenizer(base), pack, tasks)
+        layout = layout_of(data, tokenizer_of(base), pack, tasks)
         budget = args.history_tokens or (card.history["tokens"] if card else HISTORY_TOKENS)
         regime = card.regime if card else "running"
         histories = histories_of(data, layout, budget, regime)
@@ -70,19 +71,6 @@ def _prompt(args: argparse.Namespace) -> int:
     print(f"{args.data}, user {args.user}, {when}; {lines:,} lines of history in all; tokens of {base}\n")
     print(text)
     return 0
-
-
-def _tokenizer(base: str) -> "object":
-    """The base model's tokenizer, read without a model library where its files lie here."""
-    from prompts.base_files import locate
-    from prompts.tokens import TokenizerFile
-
-    folder = Path(locate(base))
-    if (folder / "tokenizer.json").exists():
-        return TokenizerFile(folder)
-    from prompts.language_model import load_tokenizer
-
-    return load_tokenizer(base)
 
 
 def _check_user(data: "Prepared", user_id: str) -> None:

@@ -5,10 +5,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from genrec.titles import one_line
+from prompts.base_files import locate
 
 MAX_DATA_TOKENS = 64  # a title or a query longer than this is cut: a history is made of many
 MAX_DATA_CHARACTERS = 2_000
 MAX_KNOWN = 32_000_000  # characters and tokens of the pieces remembered: a catalog's titles, not every query ever asked
+AS_IT_IS = (
+    "TokenizersBackend",
+    "PreTrainedTokenizerFast",
+)  # transformers' classes that change no tokenizer.json
 PIECE = 16  # characters that remembering one costs besides
 
 
@@ -31,6 +36,22 @@ class TokenizerFile:
 
     def __len__(self) -> int:
         return int(self.backend_tokenizer.get_vocab_size())
+
+
+def tokenizer_of(name: str) -> Tokenizer:
+    """The tokenizer of a base model (prompts.base_files names it), without transformers where that would take
+    tokenizer.json as it is."""
+    folder = Path(locate(name))
+    try:
+        facts = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        facts = {}
+    if facts.get("tokenizer_class") in AS_IT_IS and (folder / "tokenizer.json").exists():
+        return TokenizerFile(folder)
+    from prompts.language_model import load_tokenizer
+
+    loaded: Tokenizer = load_tokenizer(name)
+    return loaded
 
 
 class Tokens:

@@ -5,7 +5,7 @@ from pathlib import Path
 from genrec.dataset import Prepared
 from prompts.adapter import AdapterCard
 from prompts.base_files import fingerprint
-from prompts.language_model import load_tokenizer
+from prompts.tokens import tokenizer_of
 from serve.engines import open_engine
 from serve.served import Served, served
 
@@ -21,7 +21,6 @@ def open_adapter(
     card = AdapterCard.load(folder)
     name = base or card.base["name"]
     card.check_base(name, fingerprint(name), folder)
-    tokenizer = load_tokenizer(name)
     return served(
-        folder, card, data, tokenizer, open_engine(engine, name, dtype or card.dtype, folder), regime
+        folder, card, data, tokenizer_of(name), open_engine(engine, name, dtype or card.dtype, folder), regime
     )
