@@ -9,6 +9,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from genrec.errors import UserError
 from genrec.progress import Progress
+from prompts import transformers_attention  # noqa: F401 - load_model's `attention` is found by its name
 from prompts.base_files import cure, locate, revision
 from prompts.dtypes import DTYPES
 

@@ -4,11 +4,9 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from prompts.packing import common_prefix
-
-Layers = list[tuple[torch.Tensor, torch.Tensor]]  # per layer: keys, values, each (1, KV heads, n, head width)
+from serve.backbone import Layers
 
 
 @dataclass(frozen=True)

@@ -13,18 +13,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import DynamicCache, PreTrainedModel
 
-from genrec.errors import UserError
 from prompts.attention import NAME, plan
-from prompts.dtypes import runnable
-from prompts.language_model import load_model
+from prompts.base_files import locate
+from prompts.dtypes import DTYPES, runnable
 from prompts.layout import Question
 from prompts.packing import common_prefix
+from serve.backbone import Backbone, Layers
 from serve.branches import branches, passes, trunks
 from serve.context_cache import Context, ContextCache
+from serve.decoder import read
 from serve.engine import Request, check_length
-from serve.weights import adapted
 
 # Of branches a pass. On a CPU longer ones gain nothing; on CUDA see docs/gpu.md.
 PASS_TOKENS, PASS_TOKENS_ON_CUDA = 2_048, 8_192
@@ -33,20 +32,12 @@ HEAD_ROWS = 256  # hidden states a time where the whole vocabulary is wanted
 
 
 class TorchEngine:
-    """Scores, generates and embeds with a transformers model loaded with prompts.attention.NAME; see `load`.
+    """Scores, generates and embeds. backbone: see `load`."""
 
-    Raises UserError for an architecture whose attention or head is not what is computed here.
-    """
-
-    def __init__(self, model: PreTrainedModel, cache_tokens: int = CACHE_TOKENS) -> None:
-        self.model = model.eval().requires_grad_(False)
+    def __init__(self, backbone: Backbone, cache_tokens: int = CACHE_TOKENS) -> None:
+        self.backbone = backbone
         self.cache = ContextCache(cache_tokens)
-        self._dtype = model.dtype
-        _steady(self.model)
-        self._body = model.base_model
-        self._head: torch.Tensor = model.get_output_embeddings().weight  # (vocabulary, width) float32
-        self._limit = int(model.config.max_position_embeddings)
-        self._check_head()
+        self._dtype, self._head, self._limit = backbone.dtype, backbone.head, backbone.limit
 
     @property
     def name(self) -> str:
@@ -91,10 +82,10 @@ class TorchEngine:
         dice = torch.Generator(self._head.device).manual_seed(seed)
         with torch.inference_mode():
             layers, token = self._context(ids[:-1]).first(len(ids) - 1), int(ids[-1])
-            cache = DynamicCache(layers)
         for place in range(len(ids) - 1, len(ids) - 1 + max_tokens):
             with torch.inference_mode():
-                logits = self._forward(*_trunk([token], place), cache, place)[0] @ self._head.T
+                hidden, layers = self._forward(*_trunk([token], place), layers)
+                logits = hidden[0] @ self._head.T
                 token = _drawn(logits, temperature, top_p, dice) if temperature > 0 else int(logits.argmax())
                 logprobs = logits.log_softmax(-1).cpu().numpy()
             yield token, logprobs
@@ -105,7 +96,7 @@ class TorchEngine:
         time."""
         ids = np.asarray(prompt, dtype=np.int64)
         self.check_length(len(ids))
-        hidden = self._forward(*_trunk(ids, 0), DynamicCache(), 0)
+        hidden, _ = self._forward(*_trunk(ids, 0), [])
         for rows in hidden.split(HEAD_ROWS):
             yield (rows @ self._head.T).log_softmax(-1).cpu().numpy()
 
@@ -136,11 +127,8 @@ class TorchEngine:
             numbers = [n for m in members for n in range(ends[m] - len(asked[m][1]), ends[m])]
             ids = np.asarray(trunk, dtype=np.int64)
             layers = self._context(ids).layers
-            past = layers[0][0].shape[2] if layers else 0
             for p in passes(branches(ids, [prompts[n] for n in numbers]), at_most):
-                states = self._forward(
-                    p.input_ids, p.position_ids, p.segment, p.fork, DynamicCache(layers), past
-                )
+                states, _ = self._forward(p.input_ids, p.position_ids, p.segment, p.fork, layers)
                 hidden[[numbers[k] for k in p.prompts]] = states[torch.as_tensor(p.places)]
         return hidden
 
@@ -151,36 +139,24 @@ class TorchEngine:
             return known
         if not len(ids):
             return Context(ids, [])
-        cache = DynamicCache(known.first(shared) if known is not None else [])
-        self._forward(*_trunk(ids[shared:], shared), cache, shared)
-        layers: list[Any] = cache.layers
-        context = Context(ids, [(x.keys.to(self._dtype), x.values.to(self._dtype)) for x in layers])
+        past = known.first(shared) if known is not None else []
+        _, layers = self._forward(*_trunk(ids[shared:], shared), past)
+        context = Context(ids, [(keys.to(self._dtype), values.to(self._dtype)) for keys, values in layers])
         self.cache.add(context)
         return context
 
     def _forward(
-        self,
-        ids: Any,
-        positions: np.ndarray,
-        segment: np.ndarray,
-        fork: np.ndarray,
-        cache: DynamicCache,
-        past: int,
-    ) -> torch.Tensor:
-        """(L, width) last hidden states of one pass; `cache` holds `past` tokens and takes in the new ones."""
+        self, ids: Any, positions: np.ndarray, segment: np.ndarray, fork: np.ndarray, past: Layers
+    ) -> tuple[torch.Tensor, Layers]:
+        """(L, width) last hidden states of one pass behind the tokens of `past`, and the keys and values of both."""
         device = self._head.device
-        with self._autocast():
-            return self._body(  # type: ignore[no-any-return]
-                input_ids=torch.as_tensor(ids, device=device)[None],
-                position_ids=torch.as_tensor(positions, device=device)[None],
-                past_key_values=cache,
-                use_cache=True,
-                chunks=plan(segment, fork, past, self._dtype, device),
-            ).last_hidden_state[0]
-
-    def _autocast(self) -> torch.autocast:
-        """Matrix products in the model's own format."""
-        return torch.autocast(self._head.device.type, self._dtype, enabled=self._dtype != torch.float32)
+        cached = past[0][0].shape[2] if past else 0
+        return self.backbone(
+            torch.as_tensor(ids, device=device),
+            torch.as_tensor(positions, device=device),
+            plan(segment, fork, cached, self._dtype, device),
+            past,
+        )
 
     # ---- from hidden states to log-probabilities --------------------------------------------------------
 
@@ -214,22 +190,6 @@ class TorchEngine:
     def check_length(self, tokens: int) -> None:
         check_length(tokens, self._limit)
 
-    @torch.inference_mode()
-    def _check_head(self) -> None:
-        """Capped or scaled logits would be computed wrongly, so a model that has them is refused."""
-        ids, positions, segment, fork = _trunk(np.arange(1, 9) % self._head.shape[0], 0)
-        own = self._forward(ids, positions, segment, fork, DynamicCache(), 0) @ self._head.T
-        chunks = plan(segment, fork, 0, self._dtype, self._head.device)
-        with self._autocast():
-            tokens = torch.as_tensor(ids, device=self._head.device)[None]
-            logits = self.model(tokens, chunks=chunks, use_cache=False).logits[0]
-        if (own - logits).abs().max() > 0.01 * own.abs().max():
-            raise UserError(
-                f"The torch engine cannot serve a {self.model.config.model_type} model: "
-                "its logits are not the head times the last hidden state",
-                cure="choose a model with a plain head, like Llama, Qwen3 or SmolLM2",
-            )
-
 
 def load(base: str, dtype: str, adapter: Path | None = None, merge: bool = True) -> TorchEngine:
     """The engine of a base model (prompts.language_model names it), with an adapter folder's weights if given.
@@ -238,18 +198,16 @@ def load(base: str, dtype: str, adapter: Path | None = None, merge: bool = True)
     """
     dtype = runnable(dtype)
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    folder = Path(locate(base))
+    if merge and folder.is_dir() and (decoder := read(folder, DTYPES[dtype], device, adapter)) is not None:
+        return TorchEngine(decoder)
+    # Not at the top: what most models do without takes seconds to import.
+    from prompts.language_model import load_model
+    from serve.transformers_backbone import TransformersBackbone
+    from serve.weights import adapted
+
     model: Any = load_model(base, dtype, NAME) if adapter is None else adapted(base, dtype, adapter, merge)
-    return TorchEngine(model.to(device))
-
-
-def _steady(model: PreTrainedModel) -> None:
-    """Hold embeddings, norms and head in float32: what flows from layer to layer then is, and rounding errors, which
-    depend on what else is in a pass, stay small. The linear layers, where the time goes, keep their format."""
-    head = model.get_output_embeddings()
-    for module in model.modules():
-        if module is head or not isinstance(module, torch.nn.Linear):
-            for weight in module.parameters(recurse=False):
-                weight.data = weight.data.float()
+    return TorchEngine(TransformersBackbone(model.to(device)))
 
 
 def _trunk(ids: Any, start: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -18,6 +18,8 @@ from genrec.dataset import Prepared
 from prompts.adapter import AdapterCard
 from serve.engine import Request
 from serve.torch_engine import TorchEngine, load
+from serve.transformers_backbone import TransformersBackbone
+from serve.weights import adapted
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
@@ -47,7 +49,7 @@ def test_the_engine_says_on_a_gpu_what_it_says_on_the_cpu(tmp_path: Path) -> Non
     tiny = save_model(tmp_path / "tiny")
     adapter = save_adapter(tiny, tmp_path / "adapter")
     here = load(str(tiny), "float32", adapter)
-    there = TorchEngine(load(str(tiny), "float32", adapter).model.to("cpu"))
+    there = TorchEngine(TransformersBackbone(adapted(str(tiny), "float32", adapter)))
     assert (here.name, there.name) == ("torch cuda float32", "torch cpu float32")
     asked = [Request(CONTEXT, QUESTIONS), Request(CONTEXT[:20], QUESTIONS)]
     for ours, theirs in zip(here.score(asked), there.score(asked), strict=True):

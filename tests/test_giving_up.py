@@ -22,8 +22,7 @@ from engine_contract import CONTEXT, QUESTIONS
 from fastapi import FastAPI
 from tiny import save_model, save_tokenizer
 
-from prompts.attention import NAME
-from prompts.language_model import load_model, load_tokenizer
+from prompts.language_model import load_tokenizer
 from serve.child.gone import ClientGone
 from serve.child.remote import RemoteEngine, over_socket
 from serve.child.torch_app import app
@@ -36,7 +35,7 @@ from serve.gateway.guard import Guard
 from serve.gateway.keys import Keys, add
 from serve.gateway.limits import Limits
 from serve.gateway.link import Link
-from serve.torch_engine import TorchEngine
+from serve.torch_engine import TorchEngine, load
 
 MOST = 3_000  # tokens that the text would have
 BODIES: dict[str, dict[str, Any]] = {
@@ -71,16 +70,20 @@ def listening(application: FastAPI, place: Path) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Counting:
-    folder = save_model(tmp_path_factory.mktemp("tiny"), max_position_embeddings=2 * MOST)
-    return Counting(load_model(str(save_tokenizer(folder)), "float32", NAME))
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tokenizer(save_model(tmp_path_factory.mktemp("tiny"), max_position_embeddings=2 * MOST))
 
 
 @pytest.fixture(scope="module")
-def sockets(engine: Counting) -> Iterator[dict[str, Path]]:
+def engine(folder: Path) -> Counting:
+    return Counting(load(str(folder), "float32").backbone)
+
+
+@pytest.fixture(scope="module")
+def sockets(engine: Counting, folder: Path) -> Iterator[dict[str, Path]]:
     with TemporaryDirectory(prefix="genrec-") as place, ExitStack() as stack:
         found = {"engine": Path(place, "engine.sock"), "gateway": Path(place, "gateway.sock")}
-        tokenizer = load_tokenizer(engine.model.config.name_or_path)
+        tokenizer = load_tokenizer(str(folder))
         tokenizer.eos_token = None  # no text ends by itself
         child = app(engine)
         child.include_router(routes(engine, tokenizer, "genrec", child.state.line))

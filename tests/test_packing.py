@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from prompts import attention
 from prompts.attention import attend, mask_mod, plan, visible
 from prompts.packing import Packed, pack
+from prompts.transformers_attention import flex_shared_context_attention
 
 prompts = st.lists(st.lists(st.integers(1, 3), min_size=1, max_size=9), min_size=1, max_size=8)
 
@@ -132,7 +133,7 @@ def test_flex_attention_is_dense_attention_under_the_mask(asked: list[list[int]]
     query, key, value = (x.double() for x in inputs(len(packed)))
     module = torch.nn.Module().eval()
     with torch.compiler.set_stance("force_eager"):
-        out, _ = attention.flex_shared_context_attention(
+        out, _ = flex_shared_context_attention(
             module,
             query.float(),
             key.float(),

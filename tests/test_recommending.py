@@ -22,6 +22,7 @@ from prompts.language_model import load_model, load_tokenizer
 from serve.gateway import explain, schemas, work
 from serve.served import Served, newest_adapter, served
 from serve.torch_engine import TorchEngine, load
+from serve.transformers_backbone import TransformersBackbone
 
 UNSCORED = {"weights": {"click": 0}, "retrieve": "embedding"}  # listed as they were retrieved
 
@@ -158,7 +159,7 @@ def test_the_lines_that_explain_names_move_the_answer_more_than_others(
     config = tiny_config("llama", len(load_tokenizer(BUILT_IN)))
     config.initializer_range = 0.05
     AutoModelForCausalLM.from_config(config, dtype=torch.float32).save_pretrained(tmp_path)
-    adapter = opened(place, TorchEngine(load_model(str(tmp_path), "float32", NAME)))
+    adapter = opened(place, TorchEngine(TransformersBackbone(load_model(str(tmp_path), "float32", NAME))))
     dice, lines = np.random.default_rng(0), 3
     named, random = [], []
     for user in sorted(u for u in adapter.layout.users if adapter.point(u))[:20]:

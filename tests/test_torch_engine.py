@@ -19,7 +19,8 @@ from prompts.language_model import load_model, load_tokenizer
 from prompts.layout import Question
 from prompts.tokens import Tokens
 from serve.engine import Request
-from serve.torch_engine import TorchEngine, _steady, load
+from serve.torch_engine import TorchEngine, load
+from serve.transformers_backbone import steady
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ class TestBase(EngineContract):
         return one_by_one(plain(tiny))
 
     def test_a_cache_too_small_for_anything_changes_nothing(self, tiny: Path, reference: Reference) -> None:
-        engine = TorchEngine(load(str(tiny), "float32").model, cache_tokens=0)
+        engine = TorchEngine(load(str(tiny), "float32").backbone, cache_tokens=0)
         self.agree(engine, reference, [Request(CONTEXT[:n], QUESTIONS) for n in (10, 40, 12)])
 
     def test_a_longer_history_computes_only_what_is_new(self, engine: TorchEngine) -> None:
@@ -163,7 +164,7 @@ def test_the_real_model_answers_as_it_does_one_by_one(dtype: str, tolerance: flo
     request = real_request()
     found = np.array(load(BUILT_IN, dtype).score([request])[0])
     model = load_model(BUILT_IN, dtype, "sdpa").eval()
-    _steady(model)
+    steady(model)
     with torch.autocast("cpu", torch.bfloat16, enabled=dtype == "bfloat16"):
         logits = one_by_one(model)
         wanted = np.array([logits((*request.context, *q.ids))[list(q.answers)] for q in request.questions])

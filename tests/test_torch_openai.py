@@ -4,6 +4,7 @@ import asyncio
 import json
 import weakref
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,7 @@ from hypothesis import strategies as st
 from tiny import VOCABULARY, save_model, save_tokenizer
 
 from genrec.errors import UserError
-from prompts.attention import NAME
-from prompts.language_model import load_model, load_tokenizer
+from prompts.language_model import load_tokenizer
 from serve import torch_engine
 from serve.child.likely import likely
 from serve.child.line import OneAtATime
@@ -50,16 +50,19 @@ class Weighed(TorchEngine):
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Weighed:
-    return Weighed(
-        load_model(str(save_tokenizer(save_model(tmp_path_factory.mktemp("tiny")))), "float32", NAME)
-    )
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tokenizer(save_model(tmp_path_factory.mktemp("tiny")))
+
+
+@pytest.fixture(scope="module")
+def engine(folder: Path) -> Weighed:
+    return Weighed(torch_engine.load(str(folder), "float32").backbone)
 
 
 @pytest.fixture
-def server(engine: Weighed, monkeypatch: pytest.MonkeyPatch) -> OpenAI:
+def server(engine: Weighed, folder: Path, monkeypatch: pytest.MonkeyPatch) -> OpenAI:
     monkeypatch.setattr(torch_engine, "HEAD_ROWS", 2)
-    tokenizer = load_tokenizer(engine.model.config.name_or_path)
+    tokenizer = load_tokenizer(str(folder))
     tokenizer.eos_token = None  # no text ends by itself
     engine.most = 0
     return OpenAI(engine, Named("genrec", tokenizer), OneAtATime())

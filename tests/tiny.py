@@ -36,11 +36,12 @@ def save_tokenizer(folder: Path) -> Path:
     return folder
 
 
-def save_adapter(base: Path, folder: Path, seed: int = 1) -> Path:
-    """A LoRA adapter on every linear layer whose B is not zero, so that it changes the model."""
+def save_adapter(base: Path, folder: Path, seed: int = 1, **options: Any) -> Path:
+    """A LoRA adapter on every linear layer whose B is not zero, so that it changes the model. options: LoraConfig's."""
     torch.manual_seed(seed)
     model: Any = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
-    tuned = get_peft_model(model, LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM"))
+    chosen: dict[str, Any] = {"r": 4, "target_modules": "all-linear", "task_type": "CAUSAL_LM"} | options
+    tuned = get_peft_model(model, LoraConfig(**chosen))
     for name, weight in tuned.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(weight, std=0.05)
