@@ -6,6 +6,7 @@ from eval.protocols import PROTOCOLS
 from genrec.command import Command
 from genrec.errors import UserError
 from serve.engines import KINDS
+from serve.node_budget import NODES
 
 DATA = "data/movielens-100k"  # of --baselines-only, as of `genrec train`
 
@@ -106,10 +107,10 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--nodes",
         type=_count_or_all,
-        default=0,
         metavar="N",
         help="extend at most N paths of the catalog's trie for each list of next items, as `genrec recommend` does; "
-        "0: as many as it takes to be exact (%(default)s)",
+        "the results say how many lists are exact and how large the others' gap is. 0: as many as it takes to be exact "
+        f"({NODES})",
     )
     parser.add_argument(
         "--protocol", choices=tuple(PROTOCOLS), help="refuse data that is split otherwise (see above)"
@@ -154,7 +155,7 @@ def _refuse_what_has_no_effect(args: argparse.Namespace) -> None:
     if not args.baselines_only:
         return
     of_the_model = {
-        "--adapter": args.adapter, "--engine": args.engine != "auto", "--nodes": args.nodes,
+        "--adapter": args.adapter, "--engine": args.engine != "auto", "--nodes": args.nodes is not None,
         "--without-statistics": args.without_statistics, "--no-untrained": args.no_untrained, "--no-ask": args.no_ask,
     }  # fmt: skip
     for option, given in of_the_model.items():
@@ -183,7 +184,7 @@ def _run(args: argparse.Namespace) -> int:
         list_rows=args.list_rows or None,
         ks=args.k,
         valid_rows=args.valid_rows,
-        nodes=args.nodes,
+        nodes=NODES if args.nodes is None else args.nodes,
         regime=args.regime or "",
         protocol=args.protocol or "",
         predictions=tuple(Path(file) for file in args.predictions),

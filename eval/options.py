@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eval.recent_history import RECENT_LINES
+from serve.node_budget import NODES
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Options:
     # Validation examples sampled per task for calibration and thresholds where test is measured; None: as `rows`.
     valid_rows: int | None = None
     # Paths of the catalog's trie that a search for next items extends at most; 0 for as many as it takes to be exact.
-    nodes: int = 0
+    nodes: int = NODES
     # "running" or "frozen" statistics; "" for those that the adapter was trained on, running without an adapter.
     regime: str = ""
     # The protocol that the data must be split by; "" for any.

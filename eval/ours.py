@@ -6,18 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from eval.recommender import ChainAnswer, Floats, Rows, Work
+from eval.recommender import ChainAnswer, Floats, Rows, Searches, Work
 from genrec.chain import CHAIN, CTCVR, chained
 from genrec.dataset import Prepared
 from genrec.followers import named
-from genrec.progress import progress
+from genrec.progress import Progress
 from genrec.touches import Touches
 from prompts.history import Histories
 from prompts.layout import Known, Layout
 from prompts.trie import Trie
 from serve.engine import Engine
+from serve.node_budget import NODES
 from serve.predictor import Predictor, Row
-from serve.search import top_items
+from serve.search import ListRequest, all_top_items
 
 
 class Genrec:
@@ -36,21 +37,21 @@ class Genrec:
         fingerprint: str,
         with_stats: bool = True,
         query: str | None = None,
-        nodes: int = 0,
+        nodes: int = NODES,
     ) -> None:
         self.name, self.layout, self.histories, self.engine = name, layout, histories, engine
         self.with_stats, self.query, self.nodes = with_stats, query, nodes
-        bound = f" {nodes}" if nodes else ""
+        bound = f" {nodes} paths" if nodes else ""
         self.fingerprint = f"{fingerprint} {engine.name} {with_stats} {query}{bound}"
         self.regime = "running"
         self._predictor = Predictor(layout, histories, engine)
         self._trie: Trie | None = None
         self._chained: dict[tuple[str, int, str], tuple[float, float, str]] = {}  # by whose pass
-        self._questions, self._remembered = 0, Counter[str]()
+        self._questions, self._remembered, self._searches = 0, Counter[str](), Searches()
 
     @property
     def work(self) -> Work:
-        return Work(self._questions, dict(self._remembered))
+        return Work(self._questions, dict(self._remembered), self._searches)
 
     def fit(self, data: Prepared, regime: str) -> None:
         """Nothing is learned here; the regime is that of the statistics to be read."""
@@ -69,22 +70,31 @@ class Genrec:
 
     def rank(self, data: Prepared, rows: Rows, k: int) -> Sequence[Sequence[str] | None]:
         if self._trie is None:
-            self._trie = Trie({i: self.layout.item(i) for i in data.tables.items["item_id"].to_pylist()})
+            self._trie = Trie((i, self.layout.item(i)) for i in data.tables.items["item_id"].to_pylist())
+        requests = self._list_requests(data, rows, k)
+        lists = [list[str]()] * len(requests)
+        with Progress("searching", total=len(requests), unit="list") as shown:
+            for number, found in all_top_items(self.engine, self._trie, requests):
+                lists[number] = [item for item, _ in found.items]
+                self._searches = self._searches.and_one(found.gap)
+                shown.advance(1)
+        self._questions += len(lists)
+        return lists
+
+    def _list_requests(self, data: Prepared, rows: Rows, k: int) -> list[ListRequest]:
         task = self._task(data, rows)
         past = Touches(data, data.tasks[task])
         stats = data.stats[self.regime].iloc[rows].to_dict("records")
-        lists = []
-        examples = list(data.examples.iloc[rows].itertuples())
-        for example, known in zip(progress(examples, "searching", "list"), stats, strict=True):
+        requests = []
+        for example, known in zip(data.examples.iloc[rows].itertuples(), stats, strict=True):
             context = self.histories.context(example.user_id, example.point, self.with_stats)
             question = self.layout.question(task, known=Known(known if self.with_stats else None))
             seen = set(past.items(example.user_id, example.point))
-            asked = (*context.tolist(), *question.ids)
             likely = named(known.get("candidates", "")) if self.with_stats else []
-            found = top_items(self.engine, asked, self._trie, k, seen, self.nodes or None, likely=likely)
-            lists.append([item for item, _ in found.items])
-        self._questions += len(lists)
-        return lists
+            requests.append(
+                ListRequest((*context.tolist(), *question.ids), k, seen, likely, self.nodes or None)
+            )
+        return requests
 
     def _chain(self, data: Prepared, rows: Rows, task: str) -> ChainAnswer:
         """P(click), P(convert | click) of impressions; one pass answers both, and is remembered as this task's."""

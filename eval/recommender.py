@@ -57,11 +57,25 @@ class ChainScorer(Scorer, Protocol):
         """rows are impressions: examples of the click task."""
 
 
+class Searches(NamedTuple):
+    """Searches of the catalog: how many were exact, how many a budget ended, and the sum of the latter's gaps, in
+    nats."""
+
+    exact: int = 0
+    bounded: int = 0
+    gaps: float = 0.0
+
+    def and_one(self, gap: float) -> "Searches":
+        return Searches(self.exact + (gap == 0), self.bounded + (gap > 0), self.gaps + gap)
+
+
 class Work(NamedTuple):
-    """questions: asked of the model so far. remembered: examples answered from memory, by the pass that asked them."""
+    """questions: asked of the model so far. remembered: examples answered from memory, by the pass that asked them.
+    searches: those that made its lists."""
 
     questions: int
     remembered: Mapping[str, int]
+    searches: Searches = Searches()
 
 
 @runtime_checkable

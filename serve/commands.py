@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from genrec.command import Command
 from genrec.errors import UserError
-from prompts.trie import NODES
 from serve.engines import KINDS
+from serve.node_budget import NODES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

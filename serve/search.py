@@ -2,30 +2,34 @@
 
 An item's probability is the product of its tokens' along the catalog's trie, so it only falls along a path. Best-first
 search with the k-th best finished item as its bound is therefore exact: when no open path is above the bound, no item
-below one can be. A budget of paths ends it earlier, and the list says how far from exact it may be. Nothing is found
-that is not in the catalog.
+below one can be. Scores of items beside the model's are added to their log-probabilities, and the greatest one below a
+prefix to its path's, so the bound holds for the sums too. A budget of paths ends a search earlier, and the list says
+how far from exact it may be. No item is listed that is not in the catalog.
+
+Many searches go on together: each round extends the best open paths of all of them in one call of the engine.
 """
 
-import heapq
-import itertools
-from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 
 from prompts.layout import Question
-from prompts.trie import Node, Trie
+from prompts.trie import Children, Node, Trie
 from serve.engine import Engine, Request
+from serve.frontier import Frontier, Path
 
-WIDTH = 64  # open paths that go to the engine at once
+WIDTH = 32  # open paths of one search that are extended in one round
+TOGETHER = 16  # searches that go on at once: an engine keeps the contexts of as many
+WHOLE = 1 << 30  # as a stride: to the next choice, however far
 
 
 class Found(NamedTuple):
-    """items: (item_id, natural log-probability), best first. gap: 0 where exact; else how far the best open path lies
-    above the last of `items` (infinite where fewer than k are finished). nodes: paths that were extended. completed:
-    how many of the items were reached greedily after the node budget was spent."""
+    """items: (item_id, natural log-probability plus the item's score), best first. gap: 0 where exact; else how far the
+    best open path lies above the last of `items` (infinite where fewer than k are finished). nodes: paths that were
+    extended. completed: how many of the items were reached greedily after the node budget was spent."""
 
     items: list[tuple[str, float]]
     exact: bool
@@ -34,164 +38,174 @@ class Found(NamedTuple):
     completed: int = 0
 
 
-class Path(NamedTuple):
-    ids: tuple[int, ...]
-    node: Node
-    logprob: float
+@dataclass(frozen=True)
+class ListRequest:
+    """One list: the k items that most probably continue a context."""
+
+    # Token ids, the next-item question among them.
+    context: Sequence[int]
+    k: int
+    # Items that are not to be listed: seen, unavailable.
+    exclude: Collection[str] = ()
+    # Items to score whole in the first round, such as those that the question names: a good bound from the start leaves
+    # little to extend. What an exact search finds is the same.
+    likely: Sequence[str] = ()
+    # Paths extended at most; None for as many as it takes. Where fewer than k items are finished by then, the best open
+    # paths are followed greedily until there are k, so that a list is never short.
+    node_budget: int | None = None
+    # (items,) by row of the trie, as Trie.by_row makes them: added to each item's log-probability.
+    scores: np.ndarray | None = None
 
 
 @dataclass
+class Step:
+    """A place in the trie at which the engine is asked what follows.
+
+    children: what may follow that holds an item to be listed; greatest: the greatest score of such an item below each;
+    followed: the steps behind this one that the same call of the engine answers, by child.
+    """
+
+    node: Node
+    logprob: float
+    children: Children
+    greatest: np.ndarray
+    stride: int
+    followed: dict[int, "Step"] = field(default_factory=dict)
+
+
 class Search:
-    """What is found and what is open. The two heaps hold (order, tie-break, ...)."""
+    """One list in the making: `next_questions`, then `answered`, until there are no more questions."""
 
-    k: int
-    gone: Counter[int]  # excluded items at or below a node, by id(node)
-    exclude: Collection[str]
-    likely: frozenset[int]  # nodes on the way to likely items, by id
-    finished: list[tuple[float, int, str]] = field(default_factory=list)  # the k best, worst first
-    open: list[tuple[float, int, Path]] = field(default_factory=list)  # best first
-    ties: "itertools.count[int]" = field(default_factory=itertools.count)
+    def __init__(self, trie: Trie, request: ListRequest) -> None:
+        self.trie, self.request = trie, request
+        self.frontier = Frontier(trie, request.k, request.exclude, request.scores)
+        self.nodes = 0
+        self.within: int | None = None  # items finished when the completion began
+        self._steps = list[Step]()
+        self._greedy = list[Path]()  # paths that the completion follows
+        self._likely = self._likely_rows()
+        if len(trie):
+            self.frontier.reopen(Path(trie.root, 0.0, 1))
 
-    def left(self, node: Node) -> int:
-        """Items at or below that are not excluded."""
-        return node.count - self.gone[id(node)]
+    def next_questions(self) -> list[Question]:
+        """What the engine is to be asked, behind the context; [] at the end."""
+        paths = self._next_paths()
+        self._steps = [step for path in paths for step in self._steps_from(path)]
+        self.nodes += len(paths) + (len(self._likely) if paths else 0)
+        self._likely = self._likely[:0]
+        return [
+            Question(self.trie.prefix(step.node), tuple(step.children.tokens.tolist()), "vocabulary")
+            for step in self._steps
+        ]
 
-    def bound(self) -> float:
-        """What a path must be above to matter."""
-        if len(self.finished) < self.k:
-            return -np.inf
-        return self.finished[0][0] if self.finished else np.inf
+    def answered(self, logprobs: Sequence[np.ndarray]) -> None:
+        """Take in one array of log-probabilities for each question."""
+        for step, row in zip(self._steps, logprobs, strict=True):
+            sums = step.logprob + row
+            for child, after in step.followed.items():
+                after.logprob = float(sums[child])
+            left = np.ones(len(sums), dtype=bool)
+            left[list(step.followed)] = False
+            if self.within is not None and left.any():
+                left[self._follow(step, sums, left)] = False
+            self.frontier.reach(
+                Children(*(part[left] for part in step.children)), step.node.depth + 1,
+                sums[left], step.greatest[left], step.stride,
+            )  # fmt: skip
 
-    def best_open(self) -> float:
-        return -self.open[0][0] if self.open else -np.inf
+    def found(self) -> Found:
+        """The list as it stands."""
+        for path in self._greedy:
+            self.frontier.reopen(path)
+        self._greedy = []
+        best, bound = self.frontier.best_open(), self.frontier.bound()
+        exact = best <= bound
+        within = len(self.frontier) if self.within is None else self.within
+        completed = len(self.frontier) - within
+        return Found(self.frontier.items(), exact, 0.0 if exact else best - bound, self.nodes, completed)
 
-    def reach(self, path: Path) -> None:
-        """Keep a path: its items where it is an end, else as open, unless it cannot matter."""
-        if path.logprob <= self.bound() or not self.left(path.node):
-            return
-        if not path.node.items:
-            heapq.heappush(self.open, (-path.logprob, next(self.ties), path))
-        for item in path.node.items:
-            if item not in self.exclude:
-                heapq.heappush(self.finished, (path.logprob, -next(self.ties), item))
-                if len(self.finished) > self.k:
-                    heapq.heappop(self.finished)
-
-    def next_paths(self, most: int) -> list[Path]:
-        paths: list[Path] = []
-        while len(paths) < most and self.best_open() > self.bound():
-            paths.append(heapq.heappop(self.open)[2])
+    def _next_paths(self) -> list[Path]:
+        budget = self.request.node_budget
+        if self.within is None:
+            left = WIDTH if budget is None else min(WIDTH, budget - self.nodes - len(self._likely))
+            if paths := self.frontier.pop(left):
+                return paths
+            self.within = len(self.frontier)
+        paths, self._greedy = self._greedy, []
+        if not paths and (short := self.request.k - len(self.frontier)) > 0:
+            paths = [path._replace(stride=WHOLE) for path in self.frontier.pop(min(WIDTH, short))]
         return paths
+
+    def _follow(self, step: Step, sums: np.ndarray, left: np.ndarray) -> list[int]:
+        """In the completion: go on with the best child, unless it is a whole title; which child that is."""
+        best = int(np.argmax(np.where(left, sums + step.greatest, -np.inf)))
+        node = _child(step, best)
+        if self.trie.length(node.start) == node.depth:
+            return []
+        self._greedy.append(Path(node, float(sums[best]), WHOLE))
+        return [best]
+
+    def _steps_from(self, path: Path) -> list[Step]:
+        """One step, and those after it that lead to a likely item, or that leave no choice as far as the path's stride
+        goes. The engine answers them together, for each begins with another."""
+        steps = [self._step(path.node, path.logprob)]
+        for step in steps:  # which grow
+            sure = len(step.children.tokens) == 1
+            read = step.node.depth + 1 - path.node.depth
+            step.stride = max(2 * path.stride, 1) if sure and path.stride < WHOLE else 1
+            for n in range(1) if sure and read < path.stride else self._on_the_way(step):
+                node = _child(step, n)
+                if self.trie.length(node.start) > node.depth:
+                    step.followed[n] = self._step(node, np.nan)
+                    steps.append(step.followed[n])
+        return steps
+
+    def _step(self, node: Node, logprob: float) -> Step:
+        children = self.trie.children(node)
+        greatest = self.frontier.greatest(children)
+        left = greatest > -np.inf
+        return Step(node, logprob, Children(*(part[left] for part in children)), greatest[left], 1)
+
+    def _on_the_way(self, step: Step) -> Sequence[int]:
+        """The children below which a likely item lies."""
+        if not len(self._likely):
+            return ()
+        at = np.searchsorted(self._likely, step.children.stop)
+        return [int(n) for n in np.flatnonzero(at > np.searchsorted(self._likely, step.children.start))]
+
+    def _likely_rows(self) -> np.ndarray:
+        likely, budget = [i for i in self.request.likely if i in self.trie], self.request.node_budget
+        return self.trie.rows(likely if budget is None else likely[: max(budget - 1, 0)])
 
 
 def top_items(
-    engine: Engine,
-    context: Sequence[int],
-    trie: Trie,
-    k: int,
-    exclude: Collection[str] = (),
-    node_budget: int | None = None,
-    stop: Callable[[], bool] = lambda: False,
-    likely: Sequence[str] = (),
+    engine: Engine, trie: Trie, request: ListRequest, stop: Callable[[], bool] = lambda: False
 ) -> Found:
-    """The k items of the trie that most probably continue the context, `exclude` (seen, unavailable) left out.
-
-    node_budget: paths extended at most; where fewer than k items are finished by then, the best open paths are followed
-    greedily until there are k, so that a list is never short. stop: asked between batches of paths; nothing is extended
-    once it is true. A search that ends for either says so (`Found.exact`, `Found.gap`). likely: items to score whole in
-    the first batch, such as those that the question names: a good bound from the start leaves little to extend. What an
-    exact search finds is the same.
-    """
-    likely = [item for item in likely if item in trie][
-        : None if node_budget is None else max(node_budget - 1, 0)
-    ]
-    on_the_way = frozenset(id(node) for item in likely for node in trie.path(trie.ids(item)))
-    search = Search(k, _excluded(trie, exclude), frozenset(exclude), on_the_way)
-    search.reach(Path((), trie.root, 0.0))
-    nodes = len(likely) if search.open else 0
-    while not stop() and (
-        paths := search.next_paths(WIDTH if node_budget is None else min(WIDTH, node_budget - nodes))
-    ):
-        nodes += len(paths)
-        for ends in _extended(engine, context, search, paths):
-            for end in ends:
-                search.reach(end)
-    within = len(search.finished)
-    nodes += _complete(engine, context, search, stop)
-    items = [(item, logprob) for logprob, _, item in sorted(search.finished, reverse=True)]
-    exact = search.best_open() <= search.bound()
-    gap = 0.0 if exact else search.best_open() - search.bound()
-    return Found(items, exact, gap, nodes, len(items) - within)
+    """One list. stop: asked between rounds; once it is true nothing more is extended."""
+    ((_, found),) = all_top_items(engine, trie, [request], stop)
+    return found
 
 
-def _complete(engine: Engine, context: Sequence[int], search: Search, stop: Callable[[], bool]) -> int:
-    """Follow the best open paths greedily, each to an item, until k items are finished; how many paths it extended."""
-    nodes = 0
-    while search.open and len(search.finished) < search.k and not stop():
-        paths = search.next_paths(min(WIDTH, search.k - len(search.finished)))
-        while paths and not stop():
-            nodes += len(paths)
-            followed = []
-            for ends in _extended(engine, context, search, paths):
-                best = max(ends, key=lambda end: end.logprob)
-                followed += [] if best.node.items else [best]
-                for end in ends:
-                    if end is not best or best.node.items:
-                        search.reach(end)
-            paths = followed
-        for path in paths:
-            search.reach(path)
-    return nodes
+def all_top_items(
+    engine: Engine, trie: Trie, lists: Sequence[ListRequest], stop: Callable[[], bool] = lambda: False
+) -> Iterator[tuple[int, Found]]:
+    """Every list, with its number in `lists`, as soon as it is finished. stop: as in `top_items`, for all of them."""
+    waiting, going = deque(enumerate(lists)), list[tuple[int, Search]]()
+    while waiting or going:
+        while waiting and len(going) < TOGETHER:
+            number, one = waiting.popleft()
+            going.append((number, Search(trie, one)))
+        questions = [[] if stop() else search.next_questions() for _, search in going]
+        asking = [(search, asked) for (_, search), asked in zip(going, questions, strict=True) if asked]
+        requests = [Request(search.request.context, asked) for search, asked in asking]
+        answers = engine.score(requests) if requests else []
+        for (search, _), logprobs in zip(asking, answers, strict=True):
+            search.answered(logprobs)
+        finished = [one for one, asked in zip(going, questions, strict=True) if not asked]
+        going = [one for one in going if one not in finished]
+        for number, search in finished:
+            yield number, search.found()
 
 
-Step = tuple[
-    tuple[int, ...], Node, tuple[int, ...]
-]  # ids from the context's end, where they lead, what may follow
-
-
-def _asked(search: Search, path: Path) -> list[Step]:
-    """What an engine is asked to extend a path: one step, and those after it as long as there is no choice left or the
-    way leads to a likely item. It answers them together, for each begins with another."""
-    steps, ways = list[Step](), [(path.ids, path.node)]
-    for ids, node in ways:  # which grow
-        if node.items:
-            continue
-        tokens = tuple(t for t, child in node.children.items() if search.left(child))
-        steps.append((ids, node, tokens))
-        sure = tokens if len(tokens) == 1 else [t for t in tokens if id(node.children[t]) in search.likely]
-        ways += [((*ids, t), node.children[t]) for t in sure]
-    return steps
-
-
-def _extended(
-    engine: Engine, context: Sequence[int], search: Search, paths: Sequence[Path]
-) -> list[list[Path]]:
-    """For each path where it leads: the ends of the steps that `_asked` takes from it, one at least."""
-    asked = [_asked(search, path) for path in paths]
-    questions = [Question(ids, tokens, "vocabulary") for steps in asked for ids, _, tokens in steps]
-    scores = iter(engine.score([Request(context, questions)])[0])
-    return [
-        _ends(path, [(step, next(scores)) for step in steps])
-        for path, steps in zip(paths, asked, strict=True)
-    ]
-
-
-def _ends(path: Path, scored: list[tuple[Step, np.ndarray]]) -> list[Path]:
-    gone_through = {ids for (ids, _, _), _ in scored}
-    reached, ends = {path.ids: path.logprob}, list[Path]()
-    for (ids, node, tokens), logprobs in scored:
-        for token, logprob in zip(tokens, logprobs, strict=True):
-            end = Path((*ids, token), node.children[token], reached[ids] + float(logprob))
-            if end.ids in gone_through:
-                reached[end.ids] = end.logprob
-            else:
-                ends.append(end)
-    return ends
-
-
-def _excluded(trie: Trie, exclude: Collection[str]) -> Counter[int]:
-    gone: Counter[int] = Counter()
-    for item in frozenset(exclude):
-        if item in trie:
-            gone.update(id(node) for node in trie.path(trie.ids(item)))
-    return gone
+def _child(step: Step, n: int) -> Node:
+    return Node(int(step.children.start[n]), int(step.children.stop[n]), step.node.depth + 1)

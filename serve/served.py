@@ -21,11 +21,12 @@ from prompts.history import Histories
 from prompts.layout import Known, Layout
 from prompts.now import Now
 from prompts.tokens import Tokenizer
-from prompts.trie import NODES, Trie
+from prompts.trie import Trie
 from serve.engine import Engine
 from serve.nearest import ItemVectors, embedded
+from serve.node_budget import NODES
 from serve.predictor import Predictor, Row
-from serve.search import Found, top_items
+from serve.search import Found, ListRequest, top_items
 
 
 class Catalog:
@@ -37,7 +38,7 @@ class Catalog:
 
     @cached_property
     def trie(self) -> Trie:
-        return Trie({item: self._layout.item(item) for item in self._layout.items})
+        return Trie((item, self._layout.item(item)) for item in self._layout.items)
 
     @cached_property
     def names(self) -> ItemNames:
@@ -129,8 +130,9 @@ class Served:
     ) -> Found:
         """The k items most likely to be next, of all but `exclude`; nodes: as in `recommend`."""
         likely = self.followers(user_id)
-        asked = self._next_question(user_id, likely)
-        return top_items(self.engine, asked, self.catalog.trie, k, exclude, nodes or None, stop, likely)
+        context = self._next_question(user_id, likely)
+        request = ListRequest(context, k, exclude, likely, nodes or None)
+        return top_items(self.engine, self.catalog.trie, request, stop)
 
     def embed_users(self, user_ids: Sequence[str]) -> np.ndarray:
         """(n, width) float32, of length 1: each user's context and the question what comes next, as of the log's end.

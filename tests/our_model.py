@@ -12,4 +12,4 @@ from prompts.language_model import load_tokenizer
 def ours(data: Prepared) -> Genrec:
     tokenizer = load_tokenizer(BUILT_IN)
     layout, engine = layout_of(data, tokenizer), RandomEngine(vocabulary=len(tokenizer))
-    return Genrec("genrec", layout, histories_of(data, layout, 120), engine, "of no weights")
+    return Genrec("genrec", layout, histories_of(data, layout, 120), engine, "of no weights", nodes=0)

@@ -12,9 +12,11 @@ from test_report import result
 
 from eval.baselines.means import Means
 from eval.comparison import Comparison
+from eval.cost import cost, spent, together
 from eval.harness import Ask, evaluate
 from eval.options import Options
 from eval.ours import Genrec
+from eval.recommender import Searches, Work
 from eval.report.page import page
 from eval.store import Store
 from genrec.chain import CTCVR
@@ -47,7 +49,8 @@ def test_what_was_asked_before_in_part_is_counted_in_part() -> None:
 def test_a_list_is_a_question_and_no_candidate() -> None:
     cost = evaluate(ours(shop()), shop(), Ask("next", rows=5, repeats=2)).result["cost"]
     assert cost["questions"] == 5
-    assert set(cost) == {"seconds", "questions", "lists_per_second"}
+    assert (cost["exact_lists"], cost["mean_gap"]) == (5, 0)
+    assert set(cost) == {"seconds", "questions", "lists_per_second", "exact_lists", "mean_gap"}
 
 
 def test_who_does_not_count_is_asked_once_an_example_and_twice_for_the_chain() -> None:
@@ -107,6 +110,21 @@ def test_lists_within_a_bound_are_full_cheaper_and_kept_apart() -> None:
     assert [len(items or ()) for items in lists] == [len(items or ()) for items in every] == [8] * 3
     assert lists != every
     assert bounded.fingerprint != exact.fingerprint
+    assert bounded.work.searches[:2] == (0, 3)
+    assert bounded.work.searches.gaps > 0
+    assert exact.work.searches == (3, 0, 0)
+
+
+def test_a_result_says_how_many_of_its_lists_are_exact_and_how_far_the_others_are() -> None:
+    before, after = Work(0, {}, Searches(5, 0, 0.0)), Work(4, {}, Searches(6, 3, 1.5))
+    first = spent(1.0, "next", 4, before, after)
+    assert first["searches"] == [1, 3, 1.5]
+    older = {key: value for key, value in first.items() if key != "searches"}
+    whole = cost(together([first, first, older]), "next", 12, lists=True)
+    assert (whole["exact_lists"], whole["mean_gap"]) == (2, 0.5)
+    assert whole["note"] == "2 of 8 lists exact, a gap of 0.50 in the others"
+    assert "exact_lists" not in cost(together([older]), "next", 4, lists=True)
+    assert "note" not in cost(spent(1.0, "next", 1, before, Work(1, {}, Searches(6, 0, 0.0))), "next", 1)
 
 
 def test_fewer_examples_may_calibrate_than_are_judged(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ from serve.gateway.limits import Limits
 from serve.gateway.run import runs_of, weights
 from serve.gateway.supervisor import Supervisor
 from serve.merged import MARKER, Merged, successor
-from serve.search import Found, top_items
+from serve.search import Found, ListRequest, top_items
 
 ASKED = {"user": "0", "items": ["1", "2", "3"], "tasks": ["click"]}
 LINE = {"slope": 0.5, "intercept": 1.0, "examples": 100, "note": ""}
@@ -295,7 +295,7 @@ class Scene(Supervisor):
 
 def test_a_search_is_of_one_model_also_while_another_takes_over() -> None:
     found = list[Found]()
-    context = (5, 6, 7)
+    request_of_five = ListRequest((5, 6, 7), 5)
 
     async def never() -> None:
         await anyio.sleep_forever()
@@ -304,7 +304,7 @@ def test_a_search_is_of_one_model_also_while_another_takes_over() -> None:
         key = SimpleNamespace(salt="")
         request: Any = SimpleNamespace(state=SimpleNamespace(key=key), receive=never)
         found.append(
-            await gateway.answer(request, lambda _: 1, lambda s: top_items(s.engine, context, TREE, 5))
+            await gateway.answer(request, lambda _: 1, lambda s: top_items(s.engine, TREE, request_of_five))
         )
 
     async def play() -> None:
@@ -337,4 +337,4 @@ def test_a_search_is_of_one_model_also_while_another_takes_over() -> None:
         assert (scenes[first].ended, scenes[other].ended) == (True, False)
 
     anyio.run(play)
-    assert found == [top_items(RandomEngine(seed), context, TREE, 5) for seed in (0, 1)]
+    assert found == [top_items(RandomEngine(seed), TREE, request_of_five) for seed in (0, 1)]

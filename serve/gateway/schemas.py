@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from genrec.item_names import ReadAs
-from prompts.trie import NODES
+from serve.node_budget import NODES
 
 
 class Body(BaseModel):
