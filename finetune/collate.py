@@ -33,12 +33,12 @@ class Collator:
 def forward_inputs(batch: dict[str, torch.Tensor], kind: str, dtype: torch.dtype) -> dict[str, Any]:
     """Keyword arguments of the model's forward. kind: its attn_implementation.
 
-    attention.NAME: the chunk plan. attention.FLEX: a BlockMask (CUDA). Any other: a dense additive 4-D mask.
+    attention.NAME: a Packing. attention.FLEX: a BlockMask (CUDA). Any other: a dense additive 4-D mask.
     """
     segment, fork = batch["segment"][0], batch["fork"][0]
     inputs: dict[str, Any] = {"input_ids": batch["input_ids"], "position_ids": batch["position_ids"]}
     if kind == attention.NAME:
-        inputs["chunks"] = attention.plan(
+        inputs["packing"] = attention.Packing(
             segment.cpu().numpy(), fork.cpu().numpy(), dtype=dtype, device=segment.device
         )
     elif kind == attention.FLEX:

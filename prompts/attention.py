@@ -4,10 +4,14 @@ prompts.language_model gives it to transformers' models. Nothing here imports tr
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
+
+from prompts import branch_attention
+from prompts.branch_attention import Parts, parts
 
 NAME = "shared_context"  # the attn_implementation under which transformers models find it
 FLEX = "shared_context_flex"  # the same by FlexAttention's kernel (CUDA)
@@ -39,6 +43,45 @@ def block_mask(segment: torch.Tensor, fork: torch.Tensor) -> Any:
 
     length = len(segment)
     return create_block_mask(mask_mod(segment, fork), None, None, length, length, device=segment.device)
+
+
+class Packing:
+    """What the rows of one pass see, for each way of computing it.
+
+    segment, fork: (L,), as prompts.packing.Packed has them. past: trunk tokens whose keys and values are cached; rows
+    of the trunk continue it, forks count from its start. dtype, device: of what is computed.
+    """
+
+    def __init__(
+        self,
+        segment: np.ndarray,
+        fork: np.ndarray,
+        past: int = 0,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | None = None,
+    ) -> None:
+        self._rows = segment, fork, past, dtype
+        self.dtype, self._device = dtype, device
+
+    @cached_property
+    def chunks(self) -> list["Chunk"]:
+        return plan(*self._rows, self._device)
+
+    @cached_property
+    def parts(self) -> Parts:
+        """For a CPU alone."""
+        return parts(*self._rows)
+
+    def attend(
+        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float
+    ) -> torch.Tensor:
+        """query (B, H, L, D), key and value (B, KV, past + L, D), of any number format -> (B, L, H, D) of `dtype`."""
+        # Under autocast the rotary embedding makes float32 of queries and keys.
+        query, key, value = (x.to(self.dtype) for x in (query, key, value))
+        wants_gradient = torch.is_grad_enabled() and any(x.requires_grad for x in (query, key, value))
+        if query.is_cpu and not wants_gradient:
+            return branch_attention.attend(query, key, value, self.parts, scaling)
+        return attend(query, key, value, self.chunks, scaling)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from transformers import AttentionInterface
 from transformers.integrations.flex_attention import flex_attention_forward
 
 from genrec.errors import UserError
-from prompts.attention import FLEX, NAME, Chunk, attend
+from prompts.attention import FLEX, NAME, Packing
 
 
 def shared_context_attention(
@@ -18,15 +18,14 @@ def shared_context_attention(
     value: torch.Tensor,
     attention_mask: Any,
     scaling: float,
-    chunks: list[Chunk] | None = None,
+    packing: Packing | None = None,
     **options: Any,
 ) -> tuple[torch.Tensor, None]:
-    """What transformers calls in each layer; the caller passes `chunks=` to the model's forward."""
-    if chunks is None:
-        raise ValueError("the shared_context attention needs chunks=prompts.attention.plan(...)")
+    """What transformers calls in each layer; the caller passes `packing=` to the model's forward."""
+    if packing is None:
+        raise ValueError("the shared_context attention needs packing=prompts.attention.Packing(...)")
     _check(options, key.shape[2])
-    dtype = chunks[0].bias.dtype  # under autocast the rotary embedding makes float32 of queries and keys
-    return attend(query.to(dtype), key.to(dtype), value.to(dtype), chunks, scaling), None
+    return packing.attend(query, key, value, scaling), None
 
 
 def flex_shared_context_attention(

@@ -4,7 +4,7 @@ from typing import Protocol
 
 import torch
 
-from prompts.attention import Chunk
+from prompts.attention import Packing
 
 Layers = list[tuple[torch.Tensor, torch.Tensor]]  # per layer: keys, values, each (1, KV heads, n, head width)
 
@@ -21,12 +21,12 @@ class Backbone(Protocol):
     limit: int
 
     def __call__(
-        self, ids: torch.Tensor, positions: torch.Tensor, chunks: list[Chunk], past: Layers
+        self, ids: torch.Tensor, positions: torch.Tensor, packing: Packing, past: Layers
     ) -> tuple[torch.Tensor, Layers]:
         """(L, width) float32 last hidden states of L tokens behind those that `past` holds, and the keys and values of
         both.
 
-        ids, positions: (L,) int64. chunks: which tokens each of them sees, as prompts.attention.plan says. past: the
+        ids, positions: (L,) int64. packing: which tokens each of them sees. past: the
         keys and values of the tokens before, [] where there are none.
         """
 

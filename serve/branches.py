@@ -19,7 +19,7 @@ class Branch:
 
 @dataclass(frozen=True)
 class Pass:
-    """L tokens computed at once, as prompts.attention.plan takes them, and where prompts are read among them."""
+    """L tokens computed at once, as prompts.attention.Packing takes them, and where prompts are read among them."""
 
     input_ids: np.ndarray  # (L,) int64
     position_ids: np.ndarray  # (L,) int64

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from torch.nn import functional
 
 from prompts.adapter import LORA
-from prompts.attention import Chunk, attend
+from prompts.attention import Packing
 from serve.backbone import Layers, autocast
 
 WEIGHTS = "model.safetensors"
@@ -109,14 +109,14 @@ class Decoder:
         self._frequencies = (1.0 / shape.theta**powers).to(self.head.device)
 
     def __call__(
-        self, ids: torch.Tensor, positions: torch.Tensor, chunks: list[Chunk], past: Layers
+        self, ids: torch.Tensor, positions: torch.Tensor, packing: Packing, past: Layers
     ) -> tuple[torch.Tensor, Layers]:
         layers: Layers = []
         with autocast(self.head.device, self.dtype):
             hidden = functional.embedding(ids[None], self._embeddings)  # (1, L, width)
             turn = self._turn(positions[None])
             for n, block in enumerate(self._blocks):
-                seen, kept = self._attention(hidden, block, turn, chunks, past[n] if past else None)
+                seen, kept = self._attention(hidden, block, turn, packing, past[n] if past else None)
                 layers.append(kept)
                 hidden = hidden + seen
                 inner = self._normed(hidden, block.inner_norm)
@@ -129,7 +129,7 @@ class Decoder:
         hidden: torch.Tensor,
         block: Block,
         turn: tuple[torch.Tensor, torch.Tensor],
-        chunks: list[Chunk],
+        packing: Packing,
         past: tuple[torch.Tensor, torch.Tensor] | None,
     ) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
         """(1, L, width) what a layer's attention adds, and its keys and values, those of the past first."""
@@ -143,8 +143,7 @@ class Decoder:
             key, value = torch.cat([past[0], key], dim=2), torch.cat([past[1], value], dim=2)
         else:
             key, value = key.contiguous(), value.contiguous()
-        dtype = chunks[0].bias.dtype  # under autocast the rotary embedding makes float32 of queries and keys
-        seen = attend(query.to(dtype), key.to(dtype), value.to(dtype), chunks, self._shape.head_width**-0.5)
+        seen = packing.attend(query, key, value, self._shape.head_width**-0.5)
         return functional.linear(seen.reshape(*inner.shape[:2], -1).contiguous(), block.output), (key, value)
 
     def _normed(self, hidden: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

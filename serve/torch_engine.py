@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from prompts.attention import NAME, plan
+from prompts.attention import NAME, Packing
 from prompts.base_files import locate
 from prompts.dtypes import DTYPES, runnable
 from prompts.layout import Question
@@ -154,7 +154,7 @@ class TorchEngine:
         return self.backbone(
             torch.as_tensor(ids, device=device),
             torch.as_tensor(positions, device=device),
-            plan(segment, fork, cached, self._dtype, device),
+            Packing(segment, fork, cached, self._dtype, device),
             past,
         )
 

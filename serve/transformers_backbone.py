@@ -7,7 +7,7 @@ import torch
 from transformers import DynamicCache, PreTrainedModel
 
 from genrec.errors import UserError
-from prompts.attention import Chunk, plan
+from prompts.attention import Packing
 from serve.backbone import Layers, autocast
 
 
@@ -27,7 +27,7 @@ class TransformersBackbone:
         self._check_head()
 
     def __call__(
-        self, ids: torch.Tensor, positions: torch.Tensor, chunks: list[Chunk], past: Layers
+        self, ids: torch.Tensor, positions: torch.Tensor, packing: Packing, past: Layers
     ) -> tuple[torch.Tensor, Layers]:
         cache: Any = DynamicCache(past)
         with autocast(self.head.device, self.dtype):
@@ -36,7 +36,7 @@ class TransformersBackbone:
                 position_ids=positions[None],
                 past_key_values=cache,
                 use_cache=True,
-                chunks=chunks,
+                packing=packing,
             ).last_hidden_state[0]
         return hidden, [(layer.keys, layer.values) for layer in cache.layers]
 
@@ -46,10 +46,10 @@ class TransformersBackbone:
         device = self.head.device
         ids = torch.arange(1, 9, device=device) % self.head.shape[0]
         causal = np.zeros(8, np.int32), np.arange(1, 9, dtype=np.int32)
-        chunks = plan(*causal, 0, self.dtype, device)
-        own = self(ids, torch.arange(8, device=device), chunks, [])[0] @ self.head.T
+        packing = Packing(*causal, 0, self.dtype, device)
+        own = self(ids, torch.arange(8, device=device), packing, [])[0] @ self.head.T
         with autocast(device, self.dtype):
-            logits = self.model(ids[None], chunks=chunks, use_cache=False).logits[0]
+            logits = self.model(ids[None], packing=packing, use_cache=False).logits[0]
         if (own - logits).abs().max() > 0.01 * own.abs().max():
             raise UserError(
                 f"The torch engine cannot serve a {self.model.config.model_type} model: "

@@ -12,7 +12,7 @@ import torch
 from engine_contract import CONTEXT, QUESTIONS
 from tiny import save_adapter, save_model
 
-from prompts.attention import NAME, plan
+from prompts.attention import NAME, Packing
 from prompts.dtypes import DTYPES
 from prompts.language_model import load_model
 from serve.backbone import Backbone, Layers
@@ -33,11 +33,11 @@ def computed(backbone: Backbone) -> list[torch.Tensor]:
 
     trunk = torch.arange(40) % 90 + 3
     causal = np.zeros(40, np.int32), np.arange(1, 41, dtype=np.int32)
-    hidden, layers = backbone(trunk, torch.arange(40), plan(*causal, 0, backbone.dtype), [])
+    hidden, layers = backbone(trunk, torch.arange(40), Packing(*causal, 0, backbone.dtype), [])
     kept = in_its_format(layers)
     branches = np.repeat([1, 2], 5).astype(np.int32), np.full(10, 30, np.int32)
     positions = torch.arange(30, 35).repeat(2)
-    after, both = backbone(torch.arange(10) + 7, positions, plan(*branches, 40, backbone.dtype), kept)
+    after, both = backbone(torch.arange(10) + 7, positions, Packing(*branches, 40, backbone.dtype), kept)
     return [hidden, after, *(x for layer in (*kept, *in_its_format(both)) for x in layer)]
 
 

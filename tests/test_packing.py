@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prompts import attention
+from prompts import attention, branch_attention
 from prompts.attention import attend, mask_mod, plan, visible
 from prompts.packing import Packed, pack
 from prompts.transformers_attention import flex_shared_context_attention
@@ -81,6 +81,30 @@ def test_chunked_attention_is_dense_attention_under_the_mask(asked: list[list[in
         chunks = plan(packed.segment, packed.fork)
     wanted = dense(query, key, value, mask(packed))
     torch.testing.assert_close(attend(query, key, value, chunks, 8**-0.5), wanted, atol=1e-5, rtol=1e-5)
+
+
+@settings(max_examples=50)
+@given(asked=prompts, rows=st.sampled_from([1, 3, 8, 256]), cut=st.floats(0, 1))
+def test_fused_attention_is_dense_attention_under_the_mask(
+    asked: list[list[int]], rows: int, cut: float
+) -> None:
+    """Whole, and behind cached trunk tokens."""
+    packed = pack(asked)
+    query, key, value = inputs(len(packed))
+    wanted = dense(query, key, value, mask(packed))
+    for past in {0, int(cut * int((packed.segment == 0).sum()))} - {len(packed)}:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(branch_attention, "ROWS", rows)
+            parts = branch_attention.parts(packed.segment[past:], packed.fork[past:], past, torch.float32)
+        found = branch_attention.attend(query[:, :, past:], key, value, parts, 8**-0.5)
+        torch.testing.assert_close(found, wanted[:, past:], atol=1e-5, rtol=1e-5)
+
+
+def test_fused_attention_makes_no_mask_where_all_branches_see_the_whole_context() -> None:
+    segment = np.repeat(np.arange(1, 101, dtype=np.int32), 11)
+    parts = branch_attention.parts(segment, np.full(1_100, 500, np.int32), 500, torch.float32)
+    assert [(p.start, p.stop, p.keys, p.bias) for p in parts.prefixes] == [(0, 1_100, 500, None)]
+    assert [(s.rows.shape, s.start) for s in parts.segments] == [((100, 11), 0)]
 
 
 @settings(max_examples=50)
