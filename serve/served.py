@@ -129,10 +129,12 @@ class Served:
         stop: Callable[[], bool] = lambda: False,
     ) -> Found:
         """The k items most likely to be next, of all but `exclude`; nodes: as in `recommend`."""
+        return top_items(self.engine, self.catalog.trie, self.list_request(user_id, k, exclude, nodes), stop)
+
+    def list_request(self, user_id: str, k: int, exclude: Collection[str], nodes: int | None) -> ListRequest:
+        """What a search for the user's next items is asked; nodes: as in `recommend`."""
         likely = self.followers(user_id)
-        context = self._next_question(user_id, likely)
-        request = ListRequest(context, k, exclude, likely, nodes or None)
-        return top_items(self.engine, self.catalog.trie, request, stop)
+        return ListRequest(self._next_question(user_id, likely), k, exclude, likely, nodes or None)
 
     def embed_users(self, user_ids: Sequence[str]) -> np.ndarray:
         """(n, width) float32, of length 1: each user's context and the question what comes next, as of the log's end.
