@@ -3,20 +3,27 @@
 Neither torch nor transformers is imported until a model has to be unpacked: whoever asks for files alone does not wait.
 """
 
+import contextlib
 import hashlib
 import json
 import shutil
 import tempfile
+import time
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
 from genrec.errors import UserError
-from genrec.files import place_named
+from genrec.files import file_written_whole, place_named
 from genrec.progress import Progress
 from genrec.sources.model import smollm2_gguf
 from genrec.sources.wheels import cache_folder
 
+COPY = "its files are damaged or not all there: copy them again from where they are whole"
+SETTLED = (
+    2 * 10**9
+)  # nanoseconds: a file that changed later than that may change again within one tick of its clock
 BUILT_IN = "smollm2-135m"  # SmolLM2-135M-Instruct, Apache-2.0, from a wheel: no account, no hub
 
 
@@ -52,21 +59,50 @@ def cure(name: str) -> str:
     if name == BUILT_IN:
         return "delete this folder: the model is unpacked again"
     if Path(name).is_dir():
-        return "its files are damaged or not all there: copy them again from where they are whole"
+        return COPY
     return "check the name and the network"
 
 
 def fingerprint(name: str) -> str:
     """SHA-256 over a local model's weights, configuration and tokenizer: tells one base from another. "" for a hub id,
-    which an adapter names with its commit."""
+    which an adapter names with its commit.
+
+    It is remembered in the cache folder for as long as no file's size or times change: half a gigabyte takes half a
+    second to read.
+    """
     path = Path(locate(name))
     if not path.is_dir():
         return ""
+    files = sorted([*path.glob("*.safetensors"), path / "config.json", *path.glob("tokenizer.json")])
+    state = [
+        [str(file.resolve()), (s := file.stat()).st_size, s.st_mtime_ns, s.st_ctime_ns] for file in files
+    ]
+    memory = (
+        cache_folder()
+        / "fingerprints"
+        / f"{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:32]}.json"
+    )
+    try:
+        remembered = json.loads(memory.read_text(encoding="utf-8"))
+        if remembered["state"] == state:
+            return str(remembered["fingerprint"])
+    except (OSError, ValueError, TypeError, KeyError):
+        pass  # nothing is remembered, or nothing that can be read
+    settled = time.time_ns() - SETTLED > max(file.stat().st_ctime_ns for file in files)
     digest = hashlib.sha256()
-    for file in sorted([*path.glob("*.safetensors"), path / "config.json", *path.glob("tokenizer.json")]):
+    for file in files:
         with file.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
+    if settled:
+        _remember(memory, {"state": state, "fingerprint": digest.hexdigest()})
     return digest.hexdigest()
+
+
+def _remember(memory: Path, facts: dict[str, Any]) -> None:
+    with contextlib.suppress(OSError, UserError):  # then it is computed again the next time
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        with file_written_whole(memory) as part:
+            part.write_text(json.dumps(facts), encoding="utf-8")
 
 
 def _unpacked() -> Path:

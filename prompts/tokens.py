@@ -1,20 +1,22 @@
 """Text to token ids, a piece at a time, so that ids never depend on what stands beside a piece."""
 
 import json
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
+from genrec.errors import UserError
 from genrec.titles import one_line
-from prompts.base_files import locate
+from prompts.base_files import COPY, locate
 
 MAX_DATA_TOKENS = 64  # a title or a query longer than this is cut: a history is made of many
 MAX_DATA_CHARACTERS = 2_000
 MAX_KNOWN = 32_000_000  # characters and tokens of the pieces remembered: a catalog's titles, not every query ever asked
+PIECE = 16  # characters that remembering one costs besides
 AS_IT_IS = (
     "TokenizersBackend",
     "PreTrainedTokenizerFast",
-)  # transformers' classes that change no tokenizer.json
-PIECE = 16  # characters that remembering one costs besides
+)  # of transformers: they change nothing of tokenizer.json
 
 
 class Tokenizer(Protocol):
@@ -27,12 +29,21 @@ class Tokenizer(Protocol):
 
 
 class TokenizerFile:
-    """The tokenizer.json of a model's folder, read without a model library."""
+    """The tokenizer.json of a model's folder, read without a model library. definition: its JSON.
+
+    Raises UserError for a file that cannot be read.
+    """
 
     def __init__(self, folder: Path) -> None:
-        import tokenizers
+        path = folder / "tokenizer.json"
+        try:
+            self.definition = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"Cannot read the tokenizer: {error}", where=str(path), cure=COPY) from error
 
-        self.backend_tokenizer: Any = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+    @cached_property
+    def backend_tokenizer(self) -> Any:
+        return _backend(self.definition)
 
     def __len__(self) -> int:
         return int(self.backend_tokenizer.get_vocab_size())
@@ -63,7 +74,11 @@ class Tokens:
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
-        self._backend = _without_control(tokenizer.backend_tokenizer)
+        self._backend = _without_control(
+            tokenizer.definition
+            if isinstance(tokenizer, TokenizerFile)
+            else tokenizer.backend_tokenizer.to_str()
+        )
         self._known: dict[str, tuple[int, ...]] = {}
         self._size = 0  # of what is known, as MAX_KNOWN counts
 
@@ -86,11 +101,22 @@ class Tokens:
         return str(self._backend.decode(list(ids), skip_special_tokens=False))
 
 
-def _without_control(backend: Any) -> Any:
-    """A copy that reads every added token, whether it is marked special or not (`<think>`), as its characters."""
-    facts = json.loads(backend.to_str())
-    for token in facts["added_tokens"]:
-        token["special"] = True
-    copy = type(backend).from_str(json.dumps(facts))
-    copy.encode_special_tokens = True
-    return copy
+def _without_control(definition: str) -> Any:
+    """A tokenizer that reads every added token, whether it is marked special or not (`<think>`), as its characters."""
+    backend = _backend(definition)
+    if not all(token.special for token in backend.get_added_tokens_decoder().values()):
+        facts = json.loads(definition)
+        for token in facts["added_tokens"]:
+            token["special"] = True
+        backend = _backend(json.dumps(facts))
+    backend.encode_special_tokens = True
+    return backend
+
+
+def _backend(definition: str) -> Any:
+    import tokenizers
+
+    try:
+        return tokenizers.Tokenizer.from_str(definition)
+    except Exception as error:  # it has no class of its own
+        raise UserError(f"Cannot read the tokenizer: {error}", where="tokenizer.json", cure=COPY) from error
