@@ -3,7 +3,7 @@
 import hashlib
 import json
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,6 +13,7 @@ from zipfile import BadZipFile
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import yaml
 
 from genrec import lines, statistics_store
@@ -26,6 +27,7 @@ from genrec.labelled import LabelledLog, label
 from genrec.observed import end_of
 from genrec.point_in_time import replay
 from genrec.reading import Loaded, Reading
+from genrec.some_rows import GROUP, numbered, of_user
 from genrec.statistics import COLUMNS, Statistics
 from genrec.tables import Tables
 from genrec.tasks import Task, task_from
@@ -35,7 +37,7 @@ REGIMES = ("running", "frozen")
 FORMAT = 7
 GENERATION = "generation"  # the file in tables/ that says with which prepared/ it was written
 TABLES, PREPARED = "tables", "prepared"  # the two folders of a data set
-LATEST = "statistics_latest.npz"
+LINES, EXAMPLES, LATEST = "lines.parquet", "examples.parquet", "statistics_latest.npz"
 READING = {
     "name": str, "pack": str, "tasks": [str], "labels": {str: dict}, "split": dict, "end": str, "time_zone": str,
     "note": str,
@@ -47,7 +49,8 @@ AGAIN = "run `genrec data prepare` again"
 class Prepared:
     """examples and stats[regime] have the same rows; lines are sorted by user and by when they became known.
 
-    train_end: microseconds UTC; what had matured before it is what training may know.
+    train_end: microseconds UTC; what had matured before it is what training may know. user: whose rows alone are here,
+    which answers every question about this user and none about another; None where everyone's are.
     """
 
     reading: Reading
@@ -61,6 +64,7 @@ class Prepared:
     followers: dict[str, Followers] = field(default_factory=dict)  # per item task, likewise
     folder: Path | None = None
     generation: str = ""  # of what lies in `folder`: changes with any byte of it
+    user: str | None = None
 
     @property
     def name(self) -> str:
@@ -94,9 +98,23 @@ class Prepared:
 
     def points_now(self) -> dict[str, int]:
         """How many of a user's lines are known at the log's end: the windows of what is left had not closed."""
-        end = end_of(self.reading, self.tables.events)
+        end = self._end()
         known = self.lines.user_id[self.lines.known_at <= end].value_counts()
         return {str(user): int(n) for user, n in known.items()}
+
+    def _end(self) -> int:
+        """Until when the log was observed, in microseconds UTC."""
+        events = self.tables.events
+        if self.user is not None:
+            assert self.folder is not None
+            events = pq.read_table(self.folder / TABLES / "events.parquet", columns=["ts"])
+        return end_of(self.reading, events)
+
+    def log_kind(self, tasks: Mapping[str, Task]) -> str:
+        """What the history of the whole log is, with these tasks: one of genrec.lines.LOG_KINDS."""
+        if self.user is None or "click" in tasks:
+            return lines.log_kind(self.lines, tasks)
+        return lines.log_kind(pd.read_parquet(self._kept(LINES), columns=lines.KIND_COLUMNS), tasks)
 
     def followers_now(self, task: str) -> Followers:
         """Which items are touched close to which after the whole log, as an item task means it."""
@@ -141,10 +159,8 @@ class Prepared:
             tables.mkdir()
             part.mkdir()
             self.tables.write(tables)
-            self.lines.to_parquet(part / "lines.parquet")
-            self.examples.to_parquet(part / "examples.parquet")
-            for regime in REGIMES:
-                self.stats[regime].to_parquet(part / f"statistics_{regime}.parquet")
+            for name, frame in self._frames().items():
+                frame.to_parquet(part / name, row_group_size=GROUP)
             _write_yaml(part / "tasks.yaml", [_plain(task) for task in self.tasks.values()])
             _write_yaml(part / "reading.yaml", _plain(self.reading))
             statistics_store.save(self.statistics_now(), part / LATEST)
@@ -156,9 +172,17 @@ class Prepared:
             facts = {"format": FORMAT, "train_end": self.train_end, "generation": generation}
             (part / "prepared.json").write_text(json.dumps(facts))
 
+    def _frames(self) -> dict[str, pd.DataFrame]:
+        """What is written to prepared/, by the name of its file."""
+        stats = {_statistics(regime): self.stats[regime] for regime in REGIMES}
+        return {LINES: self.lines, EXAMPLES: self.examples, **stats}
+
     @classmethod
-    def load(cls, folder: Path) -> "Prepared":
-        """Raises UserError where there is none, or it is of another version, damaged, or of two runs."""
+    def load(cls, folder: Path, user: str | None = None) -> "Prepared":
+        """user: read what is known of this user alone, which takes a moment where the whole log takes long.
+
+        Raises UserError where there is none, or it is of another version, damaged, or of two runs.
+        """
         part = folder / PREPARED
         facts = _facts(folder)
         reading = read_stored(part / "reading.yaml", READING, AGAIN)
@@ -172,17 +196,39 @@ class Prepared:
                 reading=Reading(
                     **{**{name: reading[name] for name in READING}, "tasks": tuple(reading["tasks"])}
                 ),
-                tables=Tables.load(folder / TABLES),
+                tables=Tables.load(folder / TABLES, user),
                 tasks={t.name: t for t in tasks},
-                lines=pd.read_parquet(part / "lines.parquet"),
-                examples=pd.read_parquet(part / "examples.parquet"),
-                stats={regime: pd.read_parquet(part / f"statistics_{regime}.parquet") for regime in REGIMES},
+                **_read_frames(part, user),
                 train_end=facts["train_end"],
                 folder=folder,
                 generation=facts["generation"],
+                user=user,
             )
         data._kept(LATEST)  # refuses what was replaced while it was read
         return data
+
+
+def _read_frames(part: Path, user: str | None) -> dict[str, Any]:
+    """The frames in prepared/, as Prepared's arguments. user: as Prepared.load takes it."""
+    if user is None:
+        stats = {regime: pd.read_parquet(part / _statistics(regime)) for regime in REGIMES}
+        return {
+            "lines": pd.read_parquet(part / LINES), "examples": pd.read_parquet(part / EXAMPLES), "stats": stats,
+        }  # fmt: skip
+    (history, _), (examples, numbers) = (of_user(part / name, user) for name in (LINES, EXAMPLES))
+    stats = {regime: numbered(part / _statistics(regime), numbers) for regime in REGIMES}
+    return {
+        "lines": _frame(history), "examples": _frame(examples),
+        "stats": {regime: _frame(table) for regime, table in stats.items()},
+    }  # fmt: skip
+
+
+def _frame(table: pa.Table) -> pd.DataFrame:
+    return table.to_pandas(ignore_metadata=True)
+
+
+def _statistics(regime: str) -> str:
+    return f"statistics_{regime}.parquet"
 
 
 def _facts(folder: Path) -> dict[str, Any]:

@@ -76,6 +76,9 @@ def lines(frame: pd.DataFrame, shown: pd.DataFrame, tasks: Mapping[str, Task]) -
     return whole.drop(columns="tie")
 
 
+KIND_COLUMNS = ["item_id", "kind", "impression", "value"]  # what log_kind reads of the lines
+
+
 def log_kind(lines_: pd.DataFrame, tasks: Mapping[str, Task]) -> str:
     """What the history of this log is: one of LOG_KINDS."""
     if "click" in tasks:

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 
 from genrec.errors import UserError
 from genrec.files import written_whole
+from genrec.some_rows import of_user
 
 TIMESTAMP = pa.timestamp("us", tz="UTC")
 
@@ -48,7 +49,8 @@ class Tables:
             pq.write_table(getattr(self, name), folder / f"{name}.parquet", compression="zstd")
 
     @classmethod
-    def load(cls, folder: Path) -> "Tables":
+    def load(cls, folder: Path, user: str | None = None) -> "Tables":
+        """user: of events and users read those of this user alone. Raises UserError where a table is missing."""
         missing = [n for n in ("events", "items", "users") if not (folder / f"{n}.parquet").exists()]
         if missing:
             raise UserError(
@@ -56,4 +58,7 @@ class Tables:
                 where=str(folder),
                 cure="run `genrec data prepare` and name its folder",
             )
-        return cls(*(pq.read_table(folder / f"{name}.parquet") for name in ("events", "items", "users")))
+        events, items, users = (folder / f"{name}.parquet" for name in ("events", "items", "users"))
+        if user is not None:
+            return cls(of_user(events, user)[0], pq.read_table(items), of_user(users, user)[0])
+        return cls(*map(pq.read_table, (events, items, users)))

@@ -15,7 +15,6 @@ from genrec.dataset import Prepared
 from genrec.errors import UserError
 from genrec.fields import read_stored
 from genrec.files import file_written_whole
-from genrec.lines import log_kind
 from genrec.tasks import Task, task_from
 from prompts.history import Histories, columns_by_id
 from prompts.layout import Layout
@@ -115,7 +114,7 @@ def layout_of(
         tasks or data.tasks,
         columns_by_id(data.tables.items, "item_id"),
         columns_by_id(data.tables.users, "user_id"),
-        log_kind(data.lines, tasks or data.tasks),
+        data.log_kind(tasks or data.tasks),
     )
 
 

@@ -44,10 +44,9 @@ def open_served(args: argparse.Namespace) -> tuple["Path", "Served"]:
 
     folder = chosen_adapter(args.adapter)
     trained_on = AdapterCard.load(folder).data["name"]
-    data = Path(args.data or f"data/{trained_on}")
+    data, user = Path(args.data or f"data/{trained_on}"), vars(args).get("user")
     with Progress("opening the adapter"):
-        served = open_adapter(folder, Prepared.load(data), engine=args.engine)
-    user = vars(args).get("user")
+        served = open_adapter(folder, Prepared.load(data, user), engine=args.engine)
     lines = f"; user {user}: {served.point(user)} lines of history" if user else ""
     about = sys.stderr if vars(args).get("json") else sys.stdout
     other = "" if served.data.name == trained_on else f" (trained on {trained_on}: not calibrated here)"
