@@ -19,7 +19,7 @@ _kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
 
 
 @dataclass(frozen=True)
-class Prefix:
+class PrefixRows:
     """Rows [start, stop) look at the first `keys` keys. bias: (1, 1, rows, keys) 0 or -inf; None where they see all."""
 
     start: int
@@ -45,7 +45,7 @@ class Parts:
 
     past: int
     dtype: torch.dtype
-    prefixes: list[Prefix]
+    prefixes: list[PrefixRows]
     segments: list[Segments]
 
 
@@ -55,7 +55,7 @@ def parts(segment: np.ndarray, fork: np.ndarray, past: int, dtype: torch.dtype) 
     return Parts(past, dtype, list(_prefixes(shared, dtype)), list(_segments(segment)))
 
 
-def _prefixes(shared: np.ndarray, dtype: torch.dtype) -> Iterator[Prefix]:
+def _prefixes(shared: np.ndarray, dtype: torch.dtype) -> Iterator[PrefixRows]:
     """Runs of rows that see the same prefix; short runs are gathered, under a mask."""
     start = 0
     while start < len(shared):
@@ -66,7 +66,7 @@ def _prefixes(shared: np.ndarray, dtype: torch.dtype) -> Iterator[Prefix]:
             alike = bool((part == most).all())
             seen = np.arange(most)[None, :] < part[:, None]
             bias = None if alike else torch.tensor(np.where(seen, 0.0, -np.inf)[None, None], dtype=dtype)
-            yield Prefix(start, stop, most, bias)
+            yield PrefixRows(start, stop, most, bias)
         start = stop
 
 

@@ -5,11 +5,13 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from genrec.command import Command, group
+from genrec.command import Command, fill
 from genrec.errors import UserError
+from serve.bench.machine_command import machine
 
 if TYPE_CHECKING:
     from serve.bench.run import Plan
@@ -199,5 +201,15 @@ serve = Command(
     ],
 )
 
-bench = group("measure speed", {"serve": serve}, about="Measure how fast answers are computed and served.",
-              examples=("genrec bench serve",))  # fmt: skip
+
+def _bench_arguments(parser: argparse.ArgumentParser) -> None:
+    machine.add_arguments(parser)
+    actions = parser.add_subparsers(dest="action", metavar="", title="other measurements")
+    fill(actions.add_parser("serve", help=serve.help), serve)
+
+
+def _bench(args: argparse.Namespace) -> int | None:
+    return (machine if args.action is None else serve).run(args)
+
+
+bench = replace(machine, add_arguments=_bench_arguments, run=_bench)
