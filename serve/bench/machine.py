@@ -59,7 +59,7 @@ class MachinePlan:
     lists: int
 
 
-class Measured(NamedTuple):
+class BenchRow(NamedTuple):
     """One row of the table. share: of what the matrix products alone would allow; None where that says nothing."""
 
     name: str
@@ -71,7 +71,7 @@ class Measured(NamedTuple):
     cpu_seconds: float
 
 
-class Timed(NamedTuple):
+class Elapsed(NamedTuple):
     seconds: float
     cpu_seconds: float
 
@@ -89,13 +89,13 @@ def processor_kind() -> str:
         return ""
 
 
-def measured(plan: MachinePlan, place: Path) -> tuple[list[Measured], float]:
+def measured(plan: MachinePlan, place: Path) -> tuple[list[BenchRow], float]:
     """The rows, and the rate of matrix products in operations a second. place: an empty folder."""
-    steps: list[Callable[[Bench], Iterator[Measured]]] = [
+    steps: list[Callable[[Bench], Iterator[BenchRow]]] = [
         Bench.prepare, Bench.train, Bench.score, Bench.list_items, Bench.starts,
     ]  # fmt: skip
     bench = Bench(plan, place)
-    rows: list[Measured] = []
+    rows: list[BenchRow] = []
     with Progress("bench", total=len(steps), unit="part") as shown:
         for step in steps:
             shown.describe(step.__name__.replace("_", " "))
@@ -120,23 +120,23 @@ class Bench:
     def look(self) -> None:
         self.flops = max(self.flops, limit.flops_a_second(self.plan.dtype))
 
-    def rated(self, rows: list[Measured]) -> list[Measured]:
+    def rated(self, rows: list[BenchRow]) -> list[BenchRow]:
         """The rows with their share of the limit."""
         needed = self._needed
         return [
             row._replace(share=needed[row.name] / self.flops) if row.name in needed else row for row in rows
         ]
 
-    def prepare(self) -> Iterator[Measured]:
+    def prepare(self) -> Iterator[BenchRow]:
         import pyarrow.parquet as pq
 
         size = [f"users={self.plan.users}", "days=30", "items=200"]
         options = [word for setting in size for word in ("--set", setting)]
         took = self._run("data", "prepare", "simulator", *options, "--out", str(self.data))
         events = sum(pq.read_metadata(file).num_rows for file in self.data.rglob("events.parquet"))
-        yield Measured("prepare", events / took.seconds, "events/s", None, *took)
+        yield BenchRow("prepare", events / took.seconds, "events/s", None, *took)
 
-    def train(self) -> Iterator[Measured]:
+    def train(self) -> Iterator[BenchRow]:
         recipe = self.place / "bench.yaml"
         depth = self._depth()
         here = {
@@ -152,48 +152,48 @@ class Bench:
         rate = (last["num_tokens"] - first["num_tokens"]) / (last["seconds"] - first["seconds"])
         # Forward through all layers, backward through those that are trained.
         self._needed["training"] = rate * 2 * self.body * (1 + depth // 2 / depth)
-        yield Measured("training", rate, "tokens/s", None, *took)
+        yield BenchRow("training", rate, "tokens/s", None, *took)
 
-    def score(self) -> Iterator[Measured]:
+    def score(self) -> Iterator[BenchRow]:
         from serve.torch_engine import load
 
         engine = load(str(self.plan.model), self.plan.dtype)
         work = Workload(engine.backbone.head.shape[0], seed=0)
         for count in self.plan.candidates:
-            times: dict[str, list[Timed]] = {"cold": [], "warm": []}
+            times: dict[str, list[Elapsed]] = {"cold": [], "warm": []}
             for number in range(self.plan.rounds):
                 for kind, request in zip(times, work.pair(Cell(count, CONTEXT), number), strict=True):
                     times[kind].append(timed(lambda request=request: engine.score([request])))  # type: ignore[misc]
             for kind, of_kind in times.items():
-                took = Timed(*np.median(np.array(of_kind), axis=0).tolist())
+                took = Elapsed(*np.median(np.array(of_kind), axis=0).tolist())
                 name = f"score {count:,} {kind}"
                 tokens = CANDIDATE_TOKENS * count + (CONTEXT if kind == "cold" else 0)
                 self._needed[name] = 2 * self.body * tokens / took.seconds
-                yield Measured(name, count / took.seconds, "candidates/s", None, *took)
+                yield BenchRow(name, count / took.seconds, "candidates/s", None, *took)
 
-    def list_items(self) -> Iterator[Measured]:
+    def list_items(self) -> Iterator[BenchRow]:
         from genrec.dataset import Prepared
         from serve.adapters import open_adapter
 
         served = open_adapter(self.adapter, Prepared.load(self.data), engine="torch")
         users = sorted(served.layout.users, key=served.point, reverse=True)[: self.plan.lists]
         took = timed(lambda: [served.recommend(user, LISTED) for user in users])
-        each = Timed(took.seconds / len(users), took.cpu_seconds / len(users))
+        each = Elapsed(took.seconds / len(users), took.cpu_seconds / len(users))
         items = len(served.layout.items)
-        yield Measured(f"top {LISTED} of {items}", 1 / each.seconds, "lists/s", None, *each)
+        yield BenchRow(f"top {LISTED} of {items}", 1 / each.seconds, "lists/s", None, *each)
 
-    def starts(self) -> Iterator[Measured]:
+    def starts(self) -> Iterator[BenchRow]:
         took = self._run("--help")
-        yield Measured("genrec --help", took.seconds, "s", None, *took)
+        yield BenchRow("genrec --help", took.seconds, "s", None, *took)
         adapter = ["--adapter", str(self.adapter), "--data", str(self.data)]
         user, item = (_first(self.data / "tables" / f"{name}.parquet") for name in ("users", "items"))
         for number in ("first", "again"):  # the first one may merge the adapter
             took = self._run("predict", *adapter, "--user", user, "--item", item, "--engine", "torch")
-            yield Measured(f"genrec predict, {number}", took.seconds, "s", None, *took)
+            yield BenchRow(f"genrec predict, {number}", took.seconds, "s", None, *took)
         took = self._serve()
-        yield Measured("genrec serve, ready", took.seconds, "s", None, *took)
+        yield BenchRow("genrec serve, ready", took.seconds, "s", None, *took)
 
-    def _serve(self) -> Timed:
+    def _serve(self) -> Elapsed:
         from serve.bench.processes import gateway
 
         private = self.place / "gateway"
@@ -201,9 +201,9 @@ class Bench:
         started, before = time.perf_counter(), _children()
         with gateway(self.adapter, self.data, "torch", private):
             seconds = time.perf_counter() - started
-        return Timed(seconds, _children() - before)
+        return Elapsed(seconds, _children() - before)
 
-    def _run(self, *arguments: str) -> Timed:
+    def _run(self, *arguments: str) -> Elapsed:
         """A command of ours. Raises UserError where it fails, with what it said."""
         started, before = time.perf_counter(), _children()
         done = subprocess.run([*GENREC, *arguments], capture_output=True, text=True, stdin=subprocess.DEVNULL)
@@ -211,7 +211,7 @@ class Bench:
         if done.returncode:
             said = (done.stderr or done.stdout).strip()[-500:]
             raise UserError(f"`genrec {arguments[0]}` failed: {said}", cure="run it by itself")
-        return Timed(seconds, _children() - before)
+        return Elapsed(seconds, _children() - before)
 
     def _depth(self) -> int:
         import json
@@ -226,11 +226,11 @@ def _first(file: Path) -> str:
     return str(pq.read_table(file).column(0)[0].as_py())
 
 
-def timed(work: Callable[[], Any]) -> Timed:
+def timed(work: Callable[[], Any]) -> Elapsed:
     """One call in this process."""
     started, before = time.perf_counter(), time.process_time()
     work()
-    return Timed(time.perf_counter() - started, time.process_time() - before)
+    return Elapsed(time.perf_counter() - started, time.process_time() - before)
 
 
 def _children() -> float:

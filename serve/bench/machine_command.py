@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from genrec.command import Command
 
 if TYPE_CHECKING:
-    from serve.bench.machine import MachinePlan, Measured
+    from serve.bench.machine import BenchRow, MachinePlan
 
 QUICK: dict[str, Any] = {"users": 40, "steps": 10, "candidates": (1, 20, 100), "rounds": 1, "lists": 1}
 WHOLE: dict[str, Any] = {
@@ -62,7 +62,7 @@ def _run(args: argparse.Namespace) -> int:
     return 0
 
 
-def table(rows: "list[Measured]", flops: float, plan: "MachinePlan") -> str:
+def table(rows: "list[BenchRow]", flops: float, plan: "MachinePlan") -> str:
     """One line a row. `of limit`: the share of what the matrix products alone would allow."""
     lines = [
         f"{'':<24} {'rate':>10} {'':<14} {'of limit':>8} {'seconds':>8} {'CPU s':>8}",
@@ -76,7 +76,7 @@ def table(rows: "list[Measured]", flops: float, plan: "MachinePlan") -> str:
     return "\n".join(lines)
 
 
-def _rounded(row: "Measured") -> dict[str, Any]:
+def _rounded(row: "BenchRow") -> dict[str, Any]:
     return {
         name: float(f"{value:.4g}") if isinstance(value, float) else value
         for name, value in row._asdict().items()
