@@ -92,5 +92,5 @@ machine = Command(
     "engine (cold) or that it has read (warm), a top ten, and how long the commands take to start.\n"
     "`of limit` is the share of what the matrix products alone would allow, at the rate measured in the same run.\n"
     "Run it on an idle machine. `genrec bench serve` compares the engines with vLLM's own scoring route.",
-    examples=["genrec bench --quick", "genrec bench --out speed.json", "genrec bench serve --help"],
+    examples=["genrec bench --quick", "genrec bench --out speed.json", "genrec bench serve"],
 )
