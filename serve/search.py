@@ -21,7 +21,7 @@ from prompts.trie import Children, Node, Trie
 from serve.engine import Engine, Request
 from serve.frontier import Frontier, Path
 
-WIDTH = 32  # open paths of one search that are extended in one round
+WIDTH = 64  # open paths of one search that are extended in one round
 TOGETHER = 16  # searches that go on at once: an engine keeps the contexts of as many
 WHOLE = 1 << 30  # as a stride: to the next choice, however far
 
@@ -29,7 +29,8 @@ WHOLE = 1 << 30  # as a stride: to the next choice, however far
 class Found(NamedTuple):
     """items: (item_id, natural log-probability plus the item's score), best first. gap: 0 where exact; else how far the
     best open path lies above the last of `items` (infinite where fewer than k are finished). nodes: paths that were
-    extended. completed: how many of the items were reached greedily after the node budget was spent."""
+    extended; one is counted once up to the next choice, in however many rounds it is read. completed: how many of the
+    items were reached greedily after the node budget was spent."""
 
     items: list[tuple[str, float]]
     exact: bool
@@ -91,7 +92,10 @@ class Search:
         """What the engine is to be asked, behind the context; [] at the end."""
         paths = self._next_paths()
         self._steps = [step for path in paths for step in self._steps_from(path)]
-        self.nodes += len(paths) + (len(self._likely) if paths else 0)
+        begun = [
+            path for path in paths if 1 < path.stride < WHOLE
+        ]  # those that read on where there is no choice
+        self.nodes += len(paths) - len(begun) + (len(self._likely) if paths else 0)
         self._likely = self._likely[:0]
         return [
             Question(self.trie.prefix(step.node), tuple(step.children.tokens.tolist()), "vocabulary")

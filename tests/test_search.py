@@ -148,6 +148,20 @@ def test_great_scores_lead_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.nodes == len(trie.ids("77"))
 
 
+def test_a_path_without_a_choice_is_one_node_and_is_read_in_ever_longer_parts() -> None:
+    title = (*[1] * 12, END)
+    engine = RandomEngine(seed=1, sharp=0.1)
+    found = top_items(engine, Trie({"long": title, "short": (2, END)}), ListRequest(CONTEXT, 2))
+    assert {item for item, _ in found.items} == {"long", "short"}
+    assert found.nodes == 3  # the root, and one for each title
+    read = [sum(len(request.questions) for request in call) for call in engine.calls]
+    assert read == [1, 2, 2, 4, 5]  # the root, 1 token of each, then 2, 4 and the 5 that are left
+    budget = top_items(
+        engine, Trie({"long": title, "short": (2, END)}), ListRequest(CONTEXT, 2, node_budget=3)
+    )
+    assert budget.items == found.items
+
+
 def test_likely_items_count_as_paths_of_a_search(monkeypatch: pytest.MonkeyPatch) -> None:
     taken = list[int]()
     pop = Frontier.pop
