@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from eval.lists.rivals import Beams
-from prompts.attention import Chunk
+from prompts.attention import Packing
 from prompts.layout import Question
 from prompts.trie import Trie
 from serve.backbone import Backbone, Layers
@@ -32,11 +32,11 @@ class CountingBackbone:
         self.tokens = self.passes = 0
 
     def __call__(
-        self, ids: torch.Tensor, positions: torch.Tensor, chunks: list[Chunk], past: Layers
+        self, ids: torch.Tensor, positions: torch.Tensor, packing: Packing, past: Layers
     ) -> tuple[torch.Tensor, Layers]:
         self.tokens += ids.numel()
         self.passes += 1
-        return self._backbone(ids, positions, chunks, past)
+        return self._backbone(ids, positions, packing, past)
 
 
 @dataclass
