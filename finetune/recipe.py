@@ -48,6 +48,7 @@ class Recipe:
     quantization: Literal["none", "4bit"] = "none"
     attention: Literal["auto", "shared_context", "flex_attention", "sdpa"] = "auto"
     gradient_checkpointing: bool = False
+    compile: bool = False  # the layers, on a CPU; losses are the same but for rounding
     history_tokens: int = 512
     lora: Lora = field(default_factory=Lora)
     learning_rate: float = 5e-4

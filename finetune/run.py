@@ -19,6 +19,7 @@ from trl.trainer.sft_config import SFTConfig
 from finetune import budget, checkpoint
 from finetune.budget import Counted, Recorded, Timed
 from finetune.collate import Collator
+from finetune.compiled import compile_layers
 from finetune.export import ADAPTER, export
 from finetune.lessons import Lessons
 from finetune.mixture import Mixture, MixtureOptions, rows_of
@@ -266,7 +267,7 @@ def build_trainer(
         disable_tqdm=True,  # finetune.progress shows it
     )
     weights = [recipe.weights.get(task.name, task.weight) for task in mixture.tasks]
-    return SharedContextTrainer(
+    trainer = SharedContextTrainer(
         model=model,
         args=config,
         train_dataset=rows.train,
@@ -281,6 +282,9 @@ def build_trainer(
         lean_for=recipe.lean_for,
         lean_to=recipe.lean_to,
     )
+    if recipe.compile and not cuda and not recipe.gradient_checkpointing:
+        compile_layers(trainer.model)
+    return trainer
 
 
 def _lora(recipe: Recipe, model: Any) -> LoraConfig:
