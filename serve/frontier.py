@@ -9,6 +9,8 @@ import numpy as np
 
 from prompts.trie import Children, Node, Trie
 
+FIRST_STRIDE = 2  # tokens that are read of a path when it is first extended
+
 
 class Path(NamedTuple):
     """A prefix of titles with its log-probability. stride: how many tokens of it are read at once where nothing else
@@ -35,6 +37,9 @@ class Siblings(NamedTuple):
         return Path(node, float(self.logprobs[n]), self.stride)
 
 
+OpenPath = tuple[float, int, int, Siblings]
+
+
 class Frontier:
     """The k best items so far, and open paths by bound: log-probability plus the greatest score of an item below."""
 
@@ -48,9 +53,9 @@ class Frontier:
             self._scores = np.array(scores, np.float64)
             self._scores[self._gone] = -np.inf
         self._finished = list[tuple[float, int]]()  # (value, -row): a heap of the k best, worst first
-        self._open = list[
-            tuple[float, int, int, Siblings]
-        ]()  # (-bound, tie-break, which sibling, siblings): a heap
+        # Heaps of (-bound, tie-break, which sibling, siblings): paths that end in a choice, and begun ones, which have
+        # been read in part up to the next choice.
+        self._open, self._begun = list[OpenPath](), list[OpenPath]()
         self._ties = itertools.count()
 
     def __len__(self) -> int:
@@ -68,7 +73,7 @@ class Frontier:
         return self._finished[0][0] if self._finished else np.inf
 
     def best_open(self) -> float:
-        return -self._open[0][0] if self._open else -np.inf
+        return max((-heap[0][0] for heap in (self._open, self._begun) if heap), default=-np.inf)
 
     def greatest(self, children: Children) -> np.ndarray:
         """(n,) the greatest score of an item below each child; -inf where all items there are excluded."""
@@ -103,18 +108,23 @@ class Frontier:
         one = Children(np.zeros(1, np.int64), np.array([node.start]), np.array([node.stop]))
         self.reach(one, node.depth, np.array([path.logprob]), self.greatest(one), path.stride)
 
-    def pop(self, most: int) -> list[Path]:
-        """The best open paths, of those that can still matter."""
+    def pop(self, most: int, begun_only: bool = False) -> list[Path]:
+        """The best open paths, of those that can still matter. begun_only: of those that have been read in part."""
         paths = list[Path]()
-        while len(paths) < most and self.best_open() > self.bound():
-            _, _, n, siblings = heapq.heappop(self._open)
+        while len(paths) < most:
+            heaps = [heap for heap in ((self._begun,) if begun_only else (self._open, self._begun)) if heap]
+            heap = min(heaps, key=lambda heap: heap[0][:2], default=list[OpenPath]())
+            if not heap or -heap[0][0] <= self.bound():
+                break
+            _, _, n, siblings = heapq.heappop(heap)
             paths.append(siblings.path(n))
             if n + 1 < len(siblings.bounds):
                 self._push(siblings, n + 1)
         return paths
 
     def _push(self, siblings: Siblings, n: int) -> None:
-        heapq.heappush(self._open, (-float(siblings.bounds[n]), next(self._ties), n, siblings))
+        heap = self._begun if siblings.stride > FIRST_STRIDE else self._open
+        heapq.heappush(heap, (-float(siblings.bounds[n]), next(self._ties), n, siblings))
 
     def _finish(self, start: int, stop: int, logprob: float) -> None:
         for row in range(start, stop):

@@ -19,7 +19,7 @@ import numpy as np
 from prompts.layout import Question
 from prompts.trie import Children, Node, Trie
 from serve.engine import Engine, Request
-from serve.frontier import Frontier, Path
+from serve.frontier import FIRST_STRIDE, Frontier, Path
 
 WIDTH = 64  # open paths of one search that are extended in one round
 TOGETHER = 16  # searches that go on at once: an engine keeps the contexts of as many
@@ -86,15 +86,14 @@ class Search:
         self._greedy = list[Path]()  # paths that the completion follows
         self._likely = self._likely_rows()
         if len(trie):
-            self.frontier.reopen(Path(trie.root, 0.0, 1))
+            self.frontier.reopen(Path(trie.root, 0.0, FIRST_STRIDE))
 
     def next_questions(self) -> list[Question]:
         """What the engine is to be asked, behind the context; [] at the end."""
         paths = self._next_paths()
         self._steps = [step for path in paths for step in self._steps_from(path)]
-        begun = [
-            path for path in paths if 1 < path.stride < WHOLE
-        ]  # those that read on where there is no choice
+        # Those that read on where there is no choice.
+        begun = [path for path in paths if FIRST_STRIDE < path.stride < WHOLE]
         self.nodes += len(paths) - len(begun) + (len(self._likely) if paths else 0)
         self._likely = self._likely[:0]
         return [
@@ -132,7 +131,8 @@ class Search:
         budget = self.request.node_budget
         if self.within is None:
             left = WIDTH if budget is None else min(WIDTH, budget - self.nodes - len(self._likely))
-            if paths := self.frontier.pop(left):
+            # What was begun within the budget is read up to the next choice.
+            if paths := self.frontier.pop(left) if left > 0 else self.frontier.pop(WIDTH, begun_only=True):
                 return paths
             self.within = len(self.frontier)
         paths, self._greedy = self._greedy, []
@@ -156,7 +156,7 @@ class Search:
         for step in steps:  # which grow
             sure = len(step.children.tokens) == 1
             read = step.node.depth + 1 - path.node.depth
-            step.stride = max(2 * path.stride, 1) if sure and path.stride < WHOLE else 1
+            step.stride = 2 * path.stride if sure and path.stride < WHOLE else FIRST_STRIDE
             for n in range(1) if sure and read < path.stride else self._on_the_way(step):
                 node = _child(step, n)
                 if self.trie.length(node.start) > node.depth:
@@ -168,7 +168,7 @@ class Search:
         children = self.trie.children(node)
         greatest = self.frontier.greatest(children)
         left = greatest > -np.inf
-        return Step(node, logprob, Children(*(part[left] for part in children)), greatest[left], 1)
+        return Step(node, logprob, Children(*(part[left] for part in children)), greatest[left], FIRST_STRIDE)
 
     def _on_the_way(self, step: Step) -> Sequence[int]:
         """The children below which a likely item lies."""

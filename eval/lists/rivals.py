@@ -86,8 +86,8 @@ def transformers_beams(model: Any, context: Sequence[int], trie: Trie, end: int,
 
 def vllm_beams(llm: Any, context: Sequence[int], trie: Trie, end: int, k: int) -> Beams:
     """k beams of vLLM's own `beam_search`, which nothing holds to the trie: it takes no function of a prefix, and its
-    grammars are of strings, and choose among the 2k likeliest tokens alone. A beam ends at the title's last token here,
-    as far as it comes to it."""
+    grammars are of strings, and choose among the 2k likeliest tokens alone. It knows no other end than the tokenizer's,
+    so beams go on behind a title's last token; each item that they begin with is listed once."""
     from vllm.sampling_params import BeamSearchParams
 
     longest = max(int(trie.lengths(_all_rows(trie)).max()), 1)
@@ -102,8 +102,12 @@ def _beams(
     sequences: list[Ids], scores: list[float], items_of: Callable[[Ids], list[str]], tokens: int | None
 ) -> Beams:
     named = [(items_of(ids), score) for ids, score in zip(sequences, scores, strict=True)]
-    items = [(item, float(score)) for found, score in named for item in found]
-    return Beams(sorted(items, key=lambda pair: -pair[1]), sum(not found for found, _ in named), tokens)
+    best = dict[str, float]()
+    for items, score in named:
+        for item in items:
+            best[item] = max(best.get(item, -float("inf")), float(score))
+    in_order = sorted(best.items(), key=lambda pair: -pair[1])
+    return Beams(in_order, sum(not items for items, _ in named), tokens)
 
 
 def _until(ids: Ids, end: int) -> Ids:
