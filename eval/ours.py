@@ -9,8 +9,8 @@ import numpy as np
 from eval.recommender import ChainAnswer, Floats, Rows, Searches, Work
 from genrec.chain import CHAIN, CTCVR, chained
 from genrec.dataset import Prepared
-from genrec.followers import named
 from genrec.progress import Progress
+from genrec.statistics.co_occurrence import named
 from genrec.touches import Touches
 from prompts.history import Histories
 from prompts.layout import Known, Layout

@@ -10,9 +10,9 @@ import pandas as pd
 
 from genrec.chain import CHAIN
 from genrec.dataset import Prepared
-from genrec.followers import CANDIDATES, named
 from genrec.progress import progress
 from genrec.stated import stated
+from genrec.statistics.co_occurrence import CANDIDATES, named
 from genrec.tasks import Task
 from prompts.history import Histories
 from prompts.layout import Known, Layout

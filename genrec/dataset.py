@@ -16,25 +16,25 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from genrec import lines, statistics_store
+from genrec import lines
 from genrec.durations import microseconds
 from genrec.errors import UserError
 from genrec.fields import read_stored
 from genrec.files import NEW, folders_written_whole, temporary
-from genrec.followers import Followers, joinable
-from genrec.followers import replay as followed
 from genrec.labelled import LabelledLog, label
 from genrec.observed import end_of
-from genrec.point_in_time import replay
 from genrec.reading import Loaded, Reading
 from genrec.some_rows import GROUP, numbered, of_user
-from genrec.statistics import COLUMNS, Statistics
+from genrec.statistics import COLUMNS, Statistics, snapshot
+from genrec.statistics.co_occurrence import Followers, joinable
+from genrec.statistics.co_occurrence import replay as followed
+from genrec.statistics.replay import replay
 from genrec.tables import Tables
 from genrec.tasks import Task, task_from
 from genrec.visits import VISIT_COLUMNS, told, visits
 
 REGIMES = ("running", "frozen")
-FORMAT = 7
+FORMAT = 8
 GENERATION = "generation"  # the file in tables/ that says with which prepared/ it was written
 TABLES, PREPARED = "tables", "prepared"  # the two folders of a data set
 LINES, EXAMPLES, LATEST = "lines.parquet", "examples.parquet", "statistics_latest.npz"
@@ -93,7 +93,7 @@ class Prepared:
         if self.latest is None:
             path = self._kept(LATEST)
             with _readable(path):
-                self.latest = statistics_store.load(path, categories(self.tables))
+                self.latest = snapshot.load(path, categories(self.tables))
         return self.latest
 
     def points_now(self) -> dict[str, int]:
@@ -124,7 +124,7 @@ class Prepared:
                 what, cure = f"This data set has no task {task!r}", "prepare it with that task"
                 raise UserError(what, where=str(self.folder), cure=f"{cure}, or name another with --data")
             with _readable(path):
-                self.followers[task] = statistics_store.load_followers(path)
+                self.followers[task] = snapshot.load_followers(path)
         return self.followers[task]
 
     def read_all(self) -> None:
@@ -163,10 +163,10 @@ class Prepared:
                 frame.to_parquet(part / name, row_group_size=GROUP)
             _write_yaml(part / "tasks.yaml", [_plain(task) for task in self.tasks.values()])
             _write_yaml(part / "reading.yaml", _plain(self.reading))
-            statistics_store.save(self.statistics_now(), part / LATEST)
+            snapshot.save(self.statistics_now(), part / LATEST)
             for task in _item_tasks(self.tasks):
                 followers = self.followers_now(task.name)
-                statistics_store.save_followers(followers, part / f"followers_{task.name}.npz")
+                snapshot.save_followers(followers, part / f"followers_{task.name}.npz")
             generation = _hash_of_files(both)
             (tables / GENERATION).write_text(generation)
             facts = {"format": FORMAT, "train_end": self.train_end, "generation": generation}

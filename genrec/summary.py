@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 
 from genrec.dataset import Prepared
 from genrec.findings import Findings
-from genrec.neighbours import TRACKED_ITEMS
+from genrec.statistics.item_kernel import TRACKED_ITEMS
 from genrec.tasks import SPLITS, Task
 
 COLUMNS = (*SPLITS, "censored")

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from genrec.errors import UserError
-from genrec.followers import named
 from genrec.statistics import COLUMNS
+from genrec.statistics.co_occurrence import named
 from genrec.tasks import Task
 from prompts.pack import Pack
 from prompts.templates import END, Templates, as_data, level

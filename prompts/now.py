@@ -6,9 +6,9 @@ from functools import cached_property
 import numpy as np
 
 from genrec.dataset import Prepared
-from genrec.followers import CANDIDATES, joined
 from genrec.labels import horizon_of
 from genrec.statistics import COLUMNS
+from genrec.statistics.co_occurrence import CANDIDATES, joined
 from genrec.tasks import Task
 from genrec.touches import Touches
 from genrec.visits import VISIT_COLUMNS

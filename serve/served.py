@@ -12,9 +12,9 @@ import numpy as np
 
 from genrec.dataset import Prepared
 from genrec.errors import UserError
-from genrec.followers import CANDIDATES, joined
 from genrec.item_names import ItemNames
 from genrec.lines import LOG_KINDS
+from genrec.statistics.co_occurrence import CANDIDATES, joined
 from genrec.tasks import Task
 from prompts.adapter import AdapterCard, histories_of, layout_of, prompts_hash
 from prompts.history import Histories

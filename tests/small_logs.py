@@ -8,9 +8,9 @@ import pyarrow as pa
 from hypothesis import strategies as st
 
 from genrec import dataset, labels, lines
-from genrec.point_in_time import replay
 from genrec.reading import Loaded, Reading
 from genrec.statistics import COLUMNS
+from genrec.statistics.replay import replay
 from genrec.tables import EVENTS, Tables
 from genrec.tasks import Task
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from genrec.followers import SEPARATOR
 from genrec.statistics import COLUMNS
+from genrec.statistics.co_occurrence import SEPARATOR
 from genrec.tasks import Task, load_task
 from prompts.language_model import load_tokenizer
 from prompts.layout import Known, Layout

@@ -58,8 +58,9 @@ def test_now_is_the_logs_end_and_what_had_not_closed_by_then_is_not_known(tmp_pa
     ).save(tmp_path)
     data = Prepared.load(tmp_path)
     now = data.statistics_now()
-    assert {item: counts[:2].tolist() for item, counts in now.items.items()} == {"a": [2, 2], "b": [1, 1]}
-    assert now.items["a"][3:].tolist() == [1, 1]  # the second purchase is not yet one
+    items = {item: now.items.values[code].tolist() for item, code in now.item_codes.items()}
+    assert {item: counts[:2] for item, counts in items.items()} == {"a": [2, 2], "b": [1, 1]}
+    assert items["a"][3:] == [1, 1]  # the second purchase is not yet one
     assert data.points_now() == {"u": 3, "v": 1}  # of 4, conversions among them, and of 3
     assert data.lines.user_id.value_counts().to_dict() == {"u": 4, "v": 3}
     assert data.followers_now("next").count[:3].tolist() == [3, 1, 0]

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_logs import NEVER
 
-from genrec.followers import SEPARATOR, WINDOW, Followers, replay
-from genrec.statistics_store import load_followers, save_followers
+from genrec.statistics.co_occurrence import SEPARATOR, WINDOW, Followers, replay
+from genrec.statistics.snapshot import load_followers, save_followers
 
 
 def after(*histories: str) -> Followers:

@@ -139,7 +139,7 @@ def test_a_told_history_is_asked_like_a_users_own(client: httpx2.Client, served:
     np.testing.assert_allclose(found, wanted, atol=1e-4)
     assert reply["history_lines"] == 3
     assert reply["known"] is False
-    assert served.data.statistics_now().users.get(GUEST) is None
+    assert GUEST not in served.data.statistics_now().user_codes
 
 
 def test_recommendations_are_the_exact_search_scored_and_ordered(

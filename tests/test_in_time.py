@@ -8,7 +8,7 @@ import pytest
 from served_shop import served
 
 from genrec.errors import UserError
-from genrec.followers import CANDIDATES, Followers
+from genrec.statistics.co_occurrence import CANDIDATES, Followers
 from serve.gateway import schemas, work
 from serve.served import Served
 

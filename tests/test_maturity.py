@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_logs import MINUTE, START, Row, derived, logs, prepared, row
 
-from genrec.followers import SEPARATOR
+from genrec.statistics.co_occurrence import SEPARATOR
 
 MANY = 40  # small logs that a property is tried on
 

@@ -19,7 +19,7 @@ from finetune.run import train as train_run
 from finetune.trainer import SharedContextTrainer
 from genrec.dataset import Prepared
 from genrec.errors import UserError
-from genrec.followers import named
+from genrec.statistics.co_occurrence import named
 from prompts.adapter import AdapterCard, histories_of, layout_of
 from prompts.language_model import load_tokenizer
 

@@ -5,8 +5,8 @@ import numpy as np
 from eval.recommender import Floats, Rows
 from eval.training import task_of
 from genrec.dataset import Prepared
-from genrec.followers import named
 from genrec.stated import stated
+from genrec.statistics.co_occurrence import named
 
 CLOSEST = 1e-6  # to 0 and 1: a share may be either, and no log loss survives that
 

@@ -12,7 +12,6 @@ import pyarrow.compute as pc
 
 from genrec.errors import UserError
 from genrec.findings import Findings
-from genrec.followers import HOLDS_SEPARATOR, TAKE_OUT
 from genrec.reading import Loaded, Reading
 from genrec.repair import repair, without_duplicates
 from genrec.sources.files.columns import Reader
@@ -22,6 +21,7 @@ from genrec.sources.files.mapping import REQUIRED, FileMapping, TableMapping
 from genrec.sources.files.mapping_file import find_mapping
 from genrec.sources.files.sheet import read_sheet
 from genrec.sources.files.unread import name_unread, reads
+from genrec.statistics.co_occurrence import HOLDS_SEPARATOR, TAKE_OUT
 from genrec.tables import Tables
 
 __all__ = ["load", "read"]

@@ -6,10 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from genrec.followers import HOLDS_SEPARATOR, SEPARATOR, TAKE_OUT
 from genrec.sources.files.columns import Reader
 from genrec.sources.files.text import plain
 from genrec.sources.files.times import read_times
+from genrec.statistics.co_occurrence import HOLDS_SEPARATOR, SEPARATOR, TAKE_OUT
 from genrec.tables import EVENTS
 
 _ABOUT_ITEMS = pa.array(["impression", "click"])

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from genrec.statistics import Outcome, Statistics
-from genrec.statistics_store import load, save
+from genrec.statistics.snapshot import load, save
 
 
 def test_saved_statistics_read_and_learn_like_the_ones_in_memory(tmp_path: Path) -> None:
@@ -32,7 +32,7 @@ def test_saved_statistics_read_and_learn_like_the_ones_in_memory(tmp_path: Path)
         new = outcome()
         one.observe([new])
         two.observe([new])
-    for user in [*one.users, "stranger"]:
+    for user in [*one.user_codes, "stranger"]:
         for item in [*categories, "new"]:
             np.testing.assert_allclose(one.read(user, item), two.read(user, item), rtol=1e-6)
 

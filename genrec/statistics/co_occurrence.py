@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from genrec.errors import UserError
-from genrec.neighbours import TRACKED_ITEMS  # here: the first to be touched
 from genrec.progress import progress
+from genrec.statistics.item_kernel import TRACKED_ITEMS  # here: the first to be touched
 
 WINDOW = 10  # touches that count as close, and the latest ones of a user that speak
 PRIOR = 5.0  # pseudo-touches behind a neighbour's weight
