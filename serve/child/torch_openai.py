@@ -10,10 +10,11 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from serve.child.likely import Likely, likely
@@ -47,15 +48,21 @@ def routes(engine: TorchEngine, tokenizer: Any, name: str, line: OneAtATime) -> 
         one = {"id": name, "object": "model", "created": created, "owned_by": "genrec"}
         return {"object": "list", "data": [one]}
 
-    @router.post("/v1/completions")
+    def tokenizer_is_loaded() -> None:
+        """Awaited in a thread: a tokenizer that is loaded at its first use would hold every other request up."""
+        len(tokenizer)
+
+    needs_text = [Depends(tokenizer_is_loaded)]
+
+    @router.post("/v1/completions", dependencies=needs_text)
     async def completions(body: dict[str, Any], request: Request) -> Response:
         return await answered(request, server.text, Text, body)
 
-    @router.post("/v1/chat/completions")
+    @router.post("/v1/chat/completions", dependencies=needs_text)
     async def chat(body: dict[str, Any], request: Request) -> Response:
         return await answered(request, server.chat, Chat, body)
 
-    @router.post("/v1/embeddings")
+    @router.post("/v1/embeddings", dependencies=needs_text)
     async def embed(body: dict[str, Any], request: Request) -> Response:
         return await answered(request, embeddings.answer, EmbeddingsBody, body)
 
@@ -65,7 +72,11 @@ def routes(engine: TorchEngine, tokenizer: Any, name: str, line: OneAtATime) -> 
 class OpenAI:
     def __init__(self, engine: TorchEngine, model: Named, line: OneAtATime) -> None:
         self.engine, self.model, self.line = engine, model, line
-        self._end = {token for token in [model.tokenizer.eos_token_id] if token is not None}
+
+    @cached_property
+    def _end(self) -> set[int]:
+        """The token that ends a text, where there is one."""
+        return {token for token in [self.model.tokenizer.eos_token_id] if token is not None}
 
     # ---- the two routes ---------------------------------------------------------------------------------
 
