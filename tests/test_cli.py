@@ -216,3 +216,15 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait() == 141
+
+
+def test_help_imports_nothing_heavy() -> None:
+    """It is there in a fraction of a second: no array, data frame or model library."""
+    code = (
+        "import sys; from genrec.cli import main; main(['--help'])\n"
+        "heavy = {'numpy', 'pandas', 'pyarrow', 'torch', 'transformers', 'jinja2', 'yaml', 'pydantic'}\n"
+        "print(heavy & set(sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == "set()\n"
+    assert "cannot be loaded" not in done.stdout
