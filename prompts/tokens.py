@@ -53,16 +53,21 @@ def tokenizer_of(name: str) -> Tokenizer:
     """The tokenizer of a base model (prompts.base_files names it), without transformers where that would take
     tokenizer.json as it is."""
     folder = Path(locate(name))
-    try:
-        facts = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        facts = {}
-    if facts.get("tokenizer_class") in AS_IT_IS and (folder / "tokenizer.json").exists():
+    if tokenizer_as_it_is(folder):
         return TokenizerFile(folder)
     from prompts.language_model import load_tokenizer
 
     loaded: Tokenizer = load_tokenizer(name)
     return loaded
+
+
+def tokenizer_as_it_is(folder: Path) -> bool:
+    """Whether transformers would take a folder's tokenizer.json as it is."""
+    try:
+        facts = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return facts.get("tokenizer_class") in AS_IT_IS and (folder / "tokenizer.json").exists()
 
 
 class Tokens:

@@ -5,6 +5,7 @@ of the most common kind are read and computed here, the adapter merged on the wa
 """
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +13,15 @@ from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch.nn import functional
 
 from prompts.adapter import LORA
 from prompts.attention import Packing
+from prompts.tokens import tokenizer_as_it_is
 from serve.backbone import Layers, autocast
 
-WEIGHTS = "model.safetensors"
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
 # What config.json must say, and what it must give.
 KIND = {
     "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_act": "silu", "attention_bias": False,
@@ -172,8 +175,39 @@ def read(folder: Path, dtype: torch.dtype, device: str, adapter: Path | None = N
     None for anything but a plain Llama with plain LoRA, whole in every part: transformers and PEFT load it, or say what
     is wrong.
     """
+    merged = _merged(folder, adapter)
+    if merged is None:
+        return None
+    shape, weights = merged
+    for name, weight in weights.items():
+        rounded = weight.to(dtype)
+        # Embeddings, norms and head in float32: what flows from layer to layer then is, and rounding errors, which
+        # depend on what else is in a pass, stay small. The matrices, where the time goes, keep their format.
+        weights[name] = (rounded if "_proj." in name else rounded.float()).to(device)
+    return Decoder(shape, weights, dtype)
+
+
+def write_merged(folder: Path, dtype: torch.dtype, adapter: Path, into: Path) -> bool:
+    """Write the model of a folder, an adapter folder's weights merged in, as transformers would save it, tokenizer
+    included. into: a folder that is there. False, and nothing is written, where `read` gives None."""
+    merged = _merged(folder, adapter)
+    if merged is None or not tokenizer_as_it_is(folder):
+        return False
+    weights = {name: weight.to(dtype).contiguous() for name, weight in merged[1].items()}
+    save_file(weights, into / WEIGHTS, metadata={"format": "pt"})
+    for file in (*folder.glob("*.json"), *folder.glob("*.jinja")):
+        shutil.copyfile(file, into / file.name)
+    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    config["dtype"] = str(dtype).removeprefix("torch.")
+    (into / CONFIG).write_text(json.dumps(config, indent=2), encoding="utf-8")
+    return True
+
+
+def _merged(folder: Path, adapter: Path | None) -> tuple[Shape, dict[str, torch.Tensor]] | None:
+    """A model's shape and its weights, those that the adapter changes in float32, the others as they lie in the file.
+    None where `read` gives None."""
     try:
-        shape = _shape(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+        shape = _shape(json.loads((folder / CONFIG).read_text(encoding="utf-8")))
         weights = _tensors(folder / WEIGHTS)
         if shape is None or {name: tuple(w.shape) for name, w in weights.items()} != shape.weights():
             return None
@@ -185,12 +219,7 @@ def read(folder: Path, dtype: torch.dtype, device: str, adapter: Path | None = N
                 weights[name] = weights[name].float() + (b @ a) * scaling
     except (OSError, ValueError, KeyError, TypeError, SafetensorError):
         return None
-    for name, weight in weights.items():
-        rounded = weight.to(dtype)
-        # Embeddings, norms and head in float32: what flows from layer to layer then is, and rounding errors, which
-        # depend on what else is in a pass, stay small. The matrices, where the time goes, keep their format.
-        weights[name] = (rounded if "_proj." in name else rounded.float()).to(device)
-    return Decoder(shape, weights, dtype)
+    return shape, weights
 
 
 def _shape(config: Mapping[str, Any]) -> Shape | None:

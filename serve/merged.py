@@ -12,6 +12,7 @@ from genrec.fields import read_stored
 from prompts.adapter import CARD, LORA, AdapterCard
 
 MARKER = "merged.json"
+REMOVE = "delete this folder: it is written anew"
 
 
 class Merged(NamedTuple):
@@ -25,6 +26,32 @@ def made_of(adapter: Path, base_mark: str) -> dict[str, str]:
     """What a folder's marker says. base_mark: the base model's fingerprint."""
     with (adapter / LORA).open("rb") as stream:
         return {"adapter": hashlib.file_digest(stream, "sha256").hexdigest(), "base": base_mark}
+
+
+def ready(adapter: Path, card: AdapterCard) -> Path | None:
+    """The folder of an adapter's merged weights that serves here, where it is there and made of this adapter and of the
+    base model that the card names. None where it has to be written, or where that takes a model library to decide.
+
+    Weights in float32 serve everywhere: what computes in bfloat16 rounds them, once, as the other folder's were.
+    """
+    says = made_of(adapter, card.base["fingerprint"])
+    for name in (card.dtype, "float32"):
+        marker = adapter / f"merged-{name}" / MARKER
+        there = marker.is_file() and read_stored(marker, {"adapter": str, "base": str}, REMOVE) == says
+        if there and (name == "float32" or _bfloat16_is_certain()):
+            return marker.parent
+    return None
+
+
+def _bfloat16_is_certain() -> bool:
+    """Whether Linux names an instruction that multiplies bfloat16; prompts.dtypes.runnable knows more processors."""
+    try:
+        flags = set(
+            Path("/proc/cpuinfo").read_text(encoding="utf-8").partition("flags")[2].split("\n")[0].split()
+        )
+    except OSError:
+        return False
+    return not flags.isdisjoint({"avx512_bf16", "amx_bf16"})
 
 
 def successor(named: str, runs: Path, before: AdapterCard) -> Merged:

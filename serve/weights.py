@@ -13,8 +13,9 @@ from genrec.fields import read_stored
 from genrec.files import written_whole
 from genrec.progress import Progress
 from prompts.adapter import LORA, AdapterCard
-from prompts.base_files import fingerprint
+from prompts.base_files import fingerprint, locate
 from prompts.dtypes import DTYPES, runnable
+from serve.decoder import write_merged
 from serve.merged import MARKER, made_of
 
 if TYPE_CHECKING:
@@ -69,12 +70,13 @@ def merged_folder(base: str, dtype: str, adapter: Path, base_mark: str) -> Path:
     marker = folder / MARKER
     if marker.exists() and json.loads(marker.read_text()) == says:
         return folder
-    # Not at the top: a folder that is there costs no import of transformers.
-    from prompts.language_model import load_tokenizer
-
     with written_whole(folder) as part, Progress("merging the adapter into the model"):
-        adapted(base, dtype, adapter).save_pretrained(part, safe_serialization=True)
-        load_tokenizer(base).save_pretrained(part)
+        if not write_merged(Path(locate(base)), DTYPES[dtype], adapter, part):
+            # Not at the top: most adapters are merged without transformers, which takes seconds to import.
+            from prompts.language_model import load_tokenizer
+
+            adapted(base, dtype, adapter).save_pretrained(part, safe_serialization=True)
+            load_tokenizer(base).save_pretrained(part)
         (part / MARKER).write_text(json.dumps(says, indent=1))
     return folder
 

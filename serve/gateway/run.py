@@ -28,7 +28,7 @@ from serve.gateway.gateway import Gateway
 from serve.gateway.keys import SCOPES, Keys, add, listed
 from serve.gateway.limits import Limits
 from serve.gateway.supervisor import Supervisor
-from serve.merged import Merged
+from serve.merged import Merged, ready
 from serve.served import Served, chosen_adapter, served
 
 
@@ -137,7 +137,10 @@ def engine_kind(chosen: str) -> str:
 
 
 def weights(adapter: Path) -> Path:
-    """The folder of the merged weights, made by a process of its own: this one loads no model library."""
+    """The folder of the merged weights. Where they have to be written, a process of its own does so: this one loads no
+    model library, and reads no model's weights."""
+    if (folder := ready(adapter, AdapterCard.load(adapter))) is not None:
+        return folder
     made = subprocess.run(
         [sys.executable, "-m", "serve.weights", str(adapter)],
         capture_output=True,
