@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 import pandas as pd
+from scipy.special import logit
 
 from genrec.errors import UserError
 from prompts.history import Histories
@@ -22,8 +23,6 @@ def explain(who: Person, model: str, body: schemas.ExplainBody) -> schemas.Expla
     name, window = served.names.read(body.item, "item"), lines_read(who)
     item = name.item_id
     whole, *without = without_lines(who, item, body.task, [(), *((n,) for n in range(len(window)))])
-    from scipy.special import logit  # takes a while to import; the gateway does without
-
     effects = logit(whole) - logit(np.array(without))
     order = np.argsort(-np.abs(effects), kind="stable")[: body.lines]
     return schemas.ExplainReply(
