@@ -1,10 +1,11 @@
 """What became of similar askings: a share shrunk level by level, from all earlier askings to the most similar ones."""
 
-from collections import defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
+
+from genrec.statistics.sums import Sums
 
 PRIOR = 20.0  # pseudo-askings of the level above behind each level's share
 FEWEST = 20  # askings whose outcome is known, below which nothing is said
@@ -20,30 +21,23 @@ def share_of_alike(asked: pd.DataFrame, visits: pd.DataFrame, freeze_at: int | N
     asked: label, known_at, ts, horizon_days, gap_days. visits: the same askings' VISIT_COLUMNS. freeze_at: labels known
     from then on are not learned from. Levels: ORDER; one that holds the same askings as that above it adds nothing.
     """
-    levels = _levels(asked, visits)
-    times, known, labels = (asked[c].to_numpy() for c in ("ts", "known_at", "label"))
-    matured = np.argsort(known, kind="stable")
-    learned: dict[Hashable, list[float]] = defaultdict(lambda: [0.0, 0.0])
-    shares, done = np.empty(len(asked)), 0
-    for k in np.argsort(times, kind="stable"):
-        until = times[k] if freeze_at is None else min(times[k], freeze_at)
-        while done < len(matured) and known[matured[done]] < until:
-            for level in levels[matured[done]]:
-                learned[level][0] += 1
-                learned[level][1] += labels[matured[done]]
-            done += 1
-        above, hits = learned[()]
-        share = (hits + 1) / (above + 2) if above >= FEWEST else np.nan
-        for level in levels[k][1:]:
-            count, hits = learned.get(level, (0.0, 0.0))
-            if count < above:
-                share, above = (hits + PRIOR * share) / (count + PRIOR), count
-        shares[k] = share
-    return shares
+    times, known = asked.ts.to_numpy(), asked.known_at.to_numpy()
+    labels = asked.label.to_numpy(np.float64)
+    until = times if freeze_at is None else np.minimum(times, freeze_at)
+    share, above = np.full(len(asked), np.nan), np.zeros(len(asked))
+    for depth, keys in enumerate(_levels(asked, visits)):
+        alike = Sums(keys, known, keys, until)
+        count, hits = alike.counts, alike.of(labels)
+        if depth == 0:
+            share, above = np.where(count >= FEWEST, (hits + 1) / (count + 2), np.nan), count
+        else:
+            share = np.where(count < above, (hits + PRIOR * share) / (count + PRIOR), share)
+            above = np.minimum(count, above)
+    return share
 
 
-def _levels(asked: pd.DataFrame, visits: pd.DataFrame) -> Sequence[list[tuple[int, ...]]]:
-    """Per asking its keys, from () to the most similar."""
+def _levels(asked: pd.DataFrame, visits: pd.DataFrame) -> Iterator[np.ndarray]:
+    """(n,) which askings are alike, from all of them to the most similar ones."""
     chances = visits.return_chances.to_numpy()
     ratio = (visits.return_count.to_numpy() + 0.35) / (chances + 1)
     age = np.maximum(visits.days_since_first.to_numpy(), 1e-9)
@@ -55,8 +49,12 @@ def _levels(asked: pd.DataFrame, visits: pd.DataFrame) -> Sequence[list[tuple[in
         "own": np.where(chances > 0, np.floor(4 * ratio), -1).astype(np.int64),
         "session_events": _doublings(visits.session_events) // 2,
     }
-    rows = np.column_stack([columns[name] for name in ORDER]).tolist()
-    return [[tuple(row[:depth]) for depth in range(len(ORDER) + 1)] for row in rows]
+    keys = np.zeros(len(asked), np.int64)
+    yield keys
+    for name in ORDER:
+        numbers, names = pd.factorize(columns[name])
+        keys, _ = pd.factorize(keys * len(names) + numbers)
+        yield keys
 
 
 def _doublings(numbers: pd.Series) -> np.ndarray:

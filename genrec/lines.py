@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from genrec.labels import followed, further_conversions, known_together, touch_events
+from genrec.statistics.sums import Sums, numbered
 from genrec.tasks import Task
 
 LOG_KINDS = {
@@ -98,14 +99,9 @@ def _tie(user_id: str, item_id: str) -> int:
 
 def points(examples_: pd.DataFrame, lines_: pd.DataFrame) -> np.ndarray:
     """(n,) how many of the user's lines had become known strictly before each example's time."""
-    known = {user: part.to_numpy() for user, part in lines_.groupby("user_id", sort=False).known_at}
-    empty = np.array([], dtype=np.int64)
-    return np.array(
-        [
-            np.searchsorted(known.get(u, empty), ts, side="left")
-            for u, ts in zip(examples_.user_id, examples_.ts, strict=True)
-        ],
-        dtype=np.int64,
+    of_lines, of_examples = numbered(lines_.user_id, examples_.user_id)
+    return Sums(of_lines, lines_.known_at.to_numpy(), of_examples, examples_.ts.to_numpy()).counts.astype(
+        np.int64
     )
 
 

@@ -1,13 +1,12 @@
 """Visits: how often, how long and how lately a user came, at the moment when she is asked about."""
 
-from typing import NamedTuple
-
 import numpy as np
 import pandas as pd
 
 from genrec.alike import share_of_alike
 from genrec.durations import DAY
 from genrec.labels import sessions
+from genrec.statistics.sums import Sums, numbered
 
 VISIT_COLUMNS = (
     "sessions",  # of the user so far, this one counted (for cut-offs: days with a purchase)
@@ -24,69 +23,53 @@ VISIT_COLUMNS = (
 )
 
 
-class _Past(NamedTuple):
-    """One user's log as arrays: moments and values of events, sessions' starts and ends."""
-
-    times: np.ndarray
-    values: np.ndarray
-    moments: np.ndarray
-    starts: np.ndarray
-    ends: np.ndarray
-
-
 def visits(frame: pd.DataFrame, asked: pd.DataFrame, gap: int) -> pd.DataFrame:
     """VISIT_COLUMNS for examples of one return task (asked: user_id, ts, label, known_at, horizon_days, gap_days): the
-    user's own past, and, in return_share, what became of everyone's."""
+    user's own past, and, in return_share, what became of everyone's. Each user had an event before."""
     acts = frame[frame.user_id.isin(set(asked.user_id))]
-    events = _by_user(acts, "ts", "value")
-    moments = _by_user(acts.drop_duplicates(["user_id", "ts", "item_id"]), "ts")
-    runs = _by_user(sessions(acts, gap), "start", "end")
-    past = {user: _Past(*events[user], *moments[user], *runs[user]) for user in events}
-    rows = [
-        _visit(past[user], ts, horizon * DAY)
-        for user, ts, horizon in zip(asked.user_id, asked.ts, asked.horizon_days, strict=True)
-    ]
-    own = [name for name in VISIT_COLUMNS if not name.startswith("return_")]
-    return told(asked, pd.DataFrame(rows, columns=own, index=asked.index))
+    distinct = acts.drop_duplicates(["user_id", "ts", "item_id"])  # as sessions count events
+    runs = sessions(acts, gap)
+    of_acts, of_distinct, of_runs, users = numbered(
+        acts.user_id, distinct.user_id, runs.user_id, asked.user_id
+    )
+    ts, horizon = asked.ts.to_numpy(), asked.horizon_days.to_numpy() * DAY
+    times, start = acts.ts.to_numpy(), runs.start.to_numpy()
+    seen, begun = Sums(of_acts, times, users, ts), Sums(of_runs, start, users, ts)
+    values = acts.value.to_numpy(np.float64)
+    known_value = np.column_stack([np.nan_to_num(values), ~np.isnan(values)])
+    total, count = seen.of(known_value).T
+    number = begun.counts
+    last_start = start[begun.latest()]
+    between = np.zeros(len(runs))
+    between[1:] = np.where(of_runs[1:] == of_runs[:-1], start[1:] - runs.end.to_numpy()[:-1], 0)
+    moments = distinct.ts.to_numpy()
+    in_session = (
+        Sums(of_distinct, moments, users, ts).counts - Sums(of_distinct, moments, users, last_start).counts
+    )
+    own = pd.DataFrame(
+        {
+            "sessions": number.astype(np.float64),
+            "recent_sessions": (number - Sums(of_runs, start, users, ts - horizon).counts).astype(np.float64),
+            "session_events": in_session.astype(np.float64),
+            "session_minutes": (times[seen.latest()] - last_start) / 60e6,
+            "days_since_first": (ts - times[seen.earliest()]) / DAY,
+            "days_since_last": (ts - times[seen.latest()]) / DAY,
+            "gap_days_mean": np.where(
+                number > 1, begun.of(between) / np.maximum(number - 1, 1) / DAY, np.nan
+            ),
+            "mean_value": np.where(count, total / np.maximum(count, 1), np.nan),
+        },
+        index=asked.index,
+    )
+    return told(asked, own)
 
 
 def told(asked: pd.DataFrame, found: pd.DataFrame, freeze_at: int | None = None) -> pd.DataFrame:
     """found with what labels say: return_count, return_chances, return_share. freeze_at: labels known from then on say
     nothing."""
     times = asked.ts.to_numpy() if freeze_at is None else np.minimum(asked.ts.to_numpy(), freeze_at)
-    labels = _by_user(asked, "known_at", "label")
-    counts = [
-        ((mine := labels[user])[1][before := mine[0] < ts].sum(), before.sum())
-        for user, ts in zip(asked.user_id, times, strict=True)
-    ]
-    known = np.array(counts, np.float64).reshape(-1, 2)
-    found = found.assign(return_count=known[:, 0], return_chances=known[:, 1])
+    (users,) = numbered(asked.user_id)
+    closed = Sums(users, asked.known_at.to_numpy(), users, times)
+    labels = asked.label.to_numpy(np.float64)
+    found = found.assign(return_count=closed.of(labels), return_chances=closed.counts.astype(np.float64))
     return found.assign(return_share=share_of_alike(asked, found, freeze_at))[list(VISIT_COLUMNS)]
-
-
-def _by_user(frame: pd.DataFrame, *columns: str) -> dict[str, tuple[np.ndarray, ...]]:
-    arrays = [frame[column].to_numpy() for column in columns]
-    places = frame.groupby("user_id", sort=False).indices
-    return {str(user): tuple(array[at] for array in arrays) for user, at in places.items()}
-
-
-def _visit(past: _Past, ts: int, horizon: float) -> list[float]:
-    """What was so strictly before ts; the user had an event before it."""
-    seen = past.times[: np.searchsorted(past.times, ts)]
-    values = past.values[: len(seen)]
-    values = values[values == values]
-    k = int(np.searchsorted(past.starts, ts))  # sessions that began before ts
-    last_start = past.starts[k - 1]
-    # As sessions do: an impression and the clicks at its own moment are one event.
-    in_session = int(np.searchsorted(past.moments, ts) - np.searchsorted(past.moments, last_start))
-    gaps = past.starts[1:k] - past.ends[: k - 1]
-    return [
-        float(k),
-        float(k - np.searchsorted(past.starts, ts - horizon)),
-        float(in_session),
-        (seen[-1] - last_start) / 60e6,
-        (ts - seen[0]) / DAY,
-        (ts - seen[-1]) / DAY,
-        float(gaps.mean() / DAY) if k > 1 else np.nan,
-        float(values.mean()) if len(values) else np.nan,
-    ]

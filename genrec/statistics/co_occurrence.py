@@ -28,6 +28,7 @@ class Followers:
     def __init__(self, tracked_items: int = TRACKED_ITEMS) -> None:
         self.tracked_items = tracked_items
         self.slots: dict[str, int] = {}
+        self._items: list[str] = []  # by slot
         self.close = np.zeros((64, 64), np.float32)
         self.count = np.zeros(64, np.float32)
 
@@ -56,19 +57,25 @@ class Followers:
             scores = scores + weight @ self.close[slots, :n] / (np.sqrt(count) + POPULAR)
         seen = [self.slots[i] for i in touched if i in self.slots]
         scores[seen] = -np.inf
-        best = np.argsort(-scores, kind="stable")[:k]
-        names = list(self.slots)
-        return [names[slot] for slot in best if np.isfinite(scores[slot])]
+        if k < n:
+            likely = np.flatnonzero(
+                scores >= np.partition(scores, n - k)[n - k]
+            )  # those that tie with the last too
+        else:
+            likely = np.arange(n)
+        best = likely[np.argsort(-scores[likely], kind="stable")[:k]]
+        return [self._items[slot] for slot in best if np.isfinite(scores[slot])]
 
     def _slot(self, item_id: str) -> int | None:
         if item_id not in self.slots and len(self.slots) < self.tracked_items:
             self.slots[item_id] = len(self.slots)
+            self._items.append(item_id)
             self._grow(len(self.slots))
         return self.slots.get(item_id)
 
     def restore(self, slot_items: Sequence[str], close: np.ndarray, count: np.ndarray) -> None:
         """Take up a state that was kept: items by slot, their (items, items) counts of closeness, their touches."""
-        self.slots = {item: k for k, item in enumerate(slot_items)}
+        self.slots, self._items = {item: k for k, item in enumerate(slot_items)}, list(slot_items)
         n = len(self.slots)
         self._grow(n)
         self.close[:n, :n], self.count[:n] = close, count
