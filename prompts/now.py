@@ -1,6 +1,6 @@
 """What is known of a user just after the log's end: the lines, the statistics and the candidates of a question."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -40,8 +40,12 @@ class Now:
 
     def about_item(self, user_id: str, item_id: str) -> Known:
         """What a question about an item may say."""
-        stats = self.data.statistics_now().read(user_id, item_id).tolist()
-        return Known(dict(zip(COLUMNS, stats, strict=True)))
+        return self.about_items(user_id, [item_id])[0]
+
+    def about_items(self, user_id: str, item_ids: Sequence[str]) -> list[Known]:
+        """The same of some items, which are read together."""
+        stats = self.data.statistics_now().read_items(user_id, item_ids).tolist()
+        return [Known(dict(zip(COLUMNS, row, strict=True))) for row in stats]
 
     def about_user(self, user_id: str, task: Task) -> tuple[int, Known]:
         """The point and what is known of the question about the user alone that was last asked, at a session's end.

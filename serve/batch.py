@@ -3,6 +3,8 @@
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -177,7 +179,11 @@ def _scored(
     """Per column a probability a row. about_items: those of tasks that are."""
     found: dict[str, Any] = {}
     if about_items:
-        asked = [served.row(user, item) for user, item in zip(users, items, strict=True)]
+        asked = [
+            row
+            for user, pairs in groupby(zip(users, items, strict=True), key=itemgetter(0))
+            for row in served.rows(user, [item for _, item in pairs])
+        ]
         answers = served.predictor.predict(asked, [task.name for task in about_items])
         for task in about_items:
             p = answers.pop(task.name)

@@ -200,7 +200,7 @@ def _recommend(args: argparse.Namespace) -> int:
         print("nothing is left to recommend")
         return 0
     tasks = [name for name in ("click",) if name in served.layout.tasks]
-    p = served.predictor.predict([served.row(args.user, item) for item in items] if tasks else [], tasks)
+    p = served.predictor.predict(served.rows(args.user, items) if tasks else [], tasks)
     width = max(len(served.title(item)) for item in items)
     print(f"{'':>3}  {'title':<{width}}  {'P(next)':>8}" + "".join(f"  P({task})" for task in tasks))
     for n, (item, logprob) in enumerate(found.items):

@@ -37,7 +37,7 @@ def every_task(
     """
     of_items, of_user = tasks_asked(served, bool(items), tasks, query)
     predict = served.predictor.predict
-    found = predict([served.row(user_id, item) for item in items], of_items, query) if items else {}
+    found = predict(served.rows(user_id, items), of_items, query) if items else {}
     if tasks is not None:
         found = {task: p for task, p in found.items() if task in (*tasks, CTCVR)}
     alone = {

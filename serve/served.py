@@ -108,7 +108,12 @@ class Served:
 
     def row(self, user_id: str, item_id: str) -> Row:
         """A question about an item, asked just after the log's end."""
-        return Row(user_id, self.point(user_id), item_id, self._now.about_item(user_id, item_id))
+        return self.rows(user_id, [item_id])[0]
+
+    def rows(self, user_id: str, item_ids: Sequence[str]) -> list[Row]:
+        """A question about each of some items, asked just after the log's end."""
+        point, known = self.point(user_id), self._now.about_items(user_id, item_ids)
+        return [Row(user_id, point, *about) for about in zip(item_ids, known, strict=True)]
 
     def user_row(self, user_id: str, task: str) -> Row:
         """The question about the user alone, as prompts.now.Now.about_user says it."""

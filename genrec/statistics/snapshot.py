@@ -22,7 +22,7 @@ def save(statistics: Statistics, path: Path) -> None:
     regressions: dict[str, Any] = {}
     for name in MATCHES:
         regressions |= _regression(name, getattr(statistics, name))
-    np.savez_compressed(
+    np.savez(  # not compressed: it is read at every start
         path,
         total=statistics.total,
         known=[statistics.known, statistics.next_refresh],

@@ -42,7 +42,7 @@ def rerank(served: Served, body: schemas.RerankBody) -> Ranking:
     histories = copy.copy(who.served.histories)
     predictor = Predictor(layout, histories, who.served.engine, who.served.predictor.calibrations)
     task = first_task(served)
-    relevance = predictor.predict([who.row(item) for item in items], [task], words)[task]
+    relevance = predictor.predict(who.rows(items), [task], words)[task]
     order = np.argsort(-relevance, kind="stable")[: body.top_n]
     return Ranking(who, read_as, documents, [(int(n), float(relevance[n])) for n in order])
 

@@ -50,6 +50,9 @@ class Person:
     def row(self, item_id: str) -> Row:
         return self.served.row(self.user_id, item_id)
 
+    def rows(self, item_ids: Sequence[str]) -> list[Row]:
+        return self.served.rows(self.user_id, item_ids)
+
 
 def person(served: Served, about: schemas.About) -> Person:
     """Raises UserError for one who is both named and told."""
@@ -116,7 +119,7 @@ def recommend(
         gone |= set(served.layout.items) - {name.item_id for name in available}
     found, fallback = _retrieved(who, body, gone, deadline)
     items = [item for item, _ in found.items]
-    rows = [who.row(item) for item in items]
+    rows = who.rows(items)
     p = _scored(served, rows, tasks, deadline)
     if p is None:
         fallback, p = "not scored", _stated(served, tasks, rows)
