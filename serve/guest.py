@@ -36,8 +36,11 @@ def guest(served: Served, told: Sequence[Told]) -> Served:
     """
     statistics, rows = served.data.statistics_now().aside(), list[dict[str, Any]]()
     impressions = "click" in served.layout.tasks
-    for n, what in enumerate(told):
-        known = dict(zip(COLUMNS, statistics.read(GUEST, what.item_id).tolist(), strict=True))
+    if impressions:
+        known = statistics.meet([_outcome(what) for what in told])
+    else:
+        known = statistics.read_items(GUEST, [what.item_id for what in told])
+    for n, (what, numbers) in enumerate(zip(told, known.tolist(), strict=True)):
         if impressions:
             convert = (-1 if what.convert is None else int(what.convert)) if what.click else 0
             outcome = {"kind": "impression", "click": int(bool(what.click)), "convert": convert}
@@ -49,17 +52,20 @@ def guest(served: Served, told: Sequence[Told]) -> Served:
         rows.append(
             {
                 "user_id": GUEST, "item_id": what.item_id, "ts": int(what.ts * 1e6), "known_at": 0, **outcome,
-                "value": what.value, "impression": -1, **known,
+                "value": what.value, "impression": -1, **dict(zip(COLUMNS, numbers, strict=True)),
             }
         )  # fmt: skip
-        if impressions:
-            bought = None if what.convert is None else int(bool(what.convert and what.click))
-            statistics.meet(Outcome(GUEST, what.item_id, int(bool(what.click)), bought))
     lines = pd.DataFrame(rows, columns=[*_LINE, *COLUMNS])
     data = replace(served.data, lines=lines, examples=served.data.examples.iloc[:0], latest=statistics)
     histories = Histories(served.layout, lines, served.histories.history_tokens)
     predictor = Predictor(served.layout, histories, served.engine, served.predictor.calibrations)
     return Served(served.card, data, served.layout, histories, served.engine, predictor, served.catalog)
+
+
+def _outcome(what: Told) -> Outcome:
+    """Of an impression. What was not clicked did not convert."""
+    convert = None if what.convert is None else int(bool(what.convert and what.click))
+    return Outcome(GUEST, what.item_id, int(bool(what.click)), convert)
 
 
 def _check_said(what: Told, served: Served, where: str) -> None:

@@ -24,7 +24,7 @@ from small_logs import (
 )
 
 from genrec.labels import impressions, known_together
-from genrec.statistics import COLUMNS, PRIOR, Outcome, Statistics
+from genrec.statistics import COLUMNS, PRIOR, Outcome, Statistics, item_kernel
 from genrec.statistics import statistics as statistics_module
 from genrec.statistics.replay import refreshes, replay
 from genrec.statistics.statistics import ReadItems
@@ -137,12 +137,29 @@ def test_what_a_guest_did_is_told_to_the_guest_alone() -> None:
     statistics.observe([Outcome("u", "a", 1, None), Outcome("v", "a", 0, None)])
     before = {user: read(statistics, user, "a") for user in ("u", "guest")}
     view = statistics.aside()
-    for _ in range(3):
-        view.meet(Outcome("guest", "a", 1, None))
+    read_before = view.meet([Outcome("guest", "a", 1, None)] * 3)
+    assert read_before[:, COLUMNS.index("user_count")].tolist() == [0, 1, 2]
     assert view.read("guest", "a")[COLUMNS.index("user_count")] == 3
     assert "guest" not in {**statistics.user_codes, **statistics.latest}
     again = {user: read(statistics, user, "a") for user in ("u", "guest")}
     assert repr(again) == repr(before)
+
+
+def test_what_a_guest_did_is_read_at_once_as_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One after the other, with the window cut on the way, through a kernel and weights that have been learned."""
+    monkeypatch.setattr(item_kernel, "MET", 8)
+    draw = random.Random(5)
+    statistics = Statistics({f"i{k}": ("xy"[k % 2],) for k in range(12)})
+    for _ in range(100):
+        user, item, click = f"u{draw.randrange(7)}", f"i{draw.randrange(12)}", draw.randrange(2)
+        statistics.observe([Outcome(user, item, click, click * draw.randrange(2))])
+    steps = [(f"i{draw.randrange(14)}", draw.randrange(2), draw.choice([None, 0, 1])) for _ in range(40)]
+    told = [Outcome("guest", item, click, convert) for item, click, convert in steps]
+    at_once = statistics.aside().meet(told)
+    for k, outcome in enumerate(told):
+        view = statistics.aside()
+        view.meet(told[:k])
+        np.testing.assert_allclose(at_once[k], view.read("guest", outcome.item_id), rtol=1e-7, atol=1e-9)
 
 
 def test_outcomes_of_one_moment_do_not_see_each_other() -> None:

@@ -28,7 +28,7 @@ class Followers:
     def __init__(self, tracked_items: int = TRACKED_ITEMS) -> None:
         self.tracked_items = tracked_items
         self.slots: dict[str, int] = {}
-        self._items: list[str] = []  # by slot
+        self.items: list[str] = []  # by slot
         self.close = np.zeros((64, 64), np.float32)
         self.count = np.zeros(64, np.float32)
 
@@ -47,16 +47,22 @@ class Followers:
 
         Of equals the more popular, then the one known longer; a user without a history gets the most popular.
         """
-        n = len(self.slots)
-        near = [(d, self.slots[i]) for d, i in enumerate(touched[: -WINDOW - 1 : -1], 1) if i in self.slots]
+        slots = np.array([self.slots.get(item, -1) for item in touched], np.int64)
+        return [self.items[slot] for slot in self.nearest(slots, k)]
+
+    def nearest(self, touched: np.ndarray, k: int) -> np.ndarray:
+        """`candidates` by slots: -1, and a slot that has not been given out, stand for items that are not tracked."""
+        n = len(self.items)
+        touched = np.where(touched < n, touched, -1)
+        latest = touched[: -WINDOW - 1 : -1]
+        near = np.flatnonzero(latest >= 0)
         count = self.count[:n]
         scores = count * 1e-9
-        if near:
-            distance, slots = np.array([d for d, _ in near]), [s for _, s in near]
-            weight = 1 / (np.sqrt(distance) * (self.count[slots] + PRIOR))
+        if len(near):
+            slots = latest[near]
+            weight = 1 / (np.sqrt(near + 1) * (self.count[slots] + PRIOR))
             scores = scores + weight @ self.close[slots, :n] / (np.sqrt(count) + POPULAR)
-        seen = [self.slots[i] for i in touched if i in self.slots]
-        scores[seen] = -np.inf
+        scores[touched[touched >= 0]] = -np.inf
         if k < n:
             likely = np.flatnonzero(
                 scores >= np.partition(scores, n - k)[n - k]
@@ -64,18 +70,18 @@ class Followers:
         else:
             likely = np.arange(n)
         best = likely[np.argsort(-scores[likely], kind="stable")[:k]]
-        return [self._items[slot] for slot in best if np.isfinite(scores[slot])]
+        return np.asarray(best[np.isfinite(scores[best])])
 
     def _slot(self, item_id: str) -> int | None:
         if item_id not in self.slots and len(self.slots) < self.tracked_items:
             self.slots[item_id] = len(self.slots)
-            self._items.append(item_id)
+            self.items.append(item_id)
             self._grow(len(self.slots))
         return self.slots.get(item_id)
 
     def restore(self, slot_items: Sequence[str], close: np.ndarray, count: np.ndarray) -> None:
         """Take up a state that was kept: items by slot, their (items, items) counts of closeness, their touches."""
-        self.slots, self._items = {item: k for k, item in enumerate(slot_items)}, list(slot_items)
+        self.slots, self.items = {item: k for k, item in enumerate(slot_items)}, list(slot_items)
         n = len(self.slots)
         self._grow(n)
         self.close[:n, :n], self.count[:n] = close, count
@@ -116,7 +122,7 @@ def replay(
     """
     known = lines[touched].sort_values(["known_at", "user_id"], kind="stable")
     log = list(zip(known.known_at, known.user_id, known.item_id, strict=True))
-    history: dict[str, list[str]] = {}
+    history: dict[str, tuple[list[str], list[int]]] = {}  # by user, items and their slots
     running, frozen = Followers(), Followers()
     found = {"running": [""] * len(asked), "frozen": [""] * len(asked)}
     times, users = asked.ts.to_numpy(), asked.user_id.to_numpy()
@@ -126,20 +132,22 @@ def replay(
         nonlocal done
         while done < len(log) and log[done][0] < until:
             ts, user, item = log[done]
-            mine = history.setdefault(user, [])
-            running.observe(mine, item)
-            if ts < freeze_at:
-                frozen.observe(mine, item)
-            mine.append(item)
+            items, slots = history.setdefault(user, ([], []))
+            running.observe(items, item)
+            if ts < freeze_at:  # frozen counts give out the same slots, and then no more
+                frozen.observe(items, item)
+            items.append(item)
+            slots.append(running.slots.get(item, -1))
             done += 1
 
     order = np.argsort(times, kind="stable")
     for k in progress(order, "candidates", "example"):
         follow(times[k])
-        mine = history.get(users[k], [])
-        found["running"][k] = joined(running.candidates(mine, CANDIDATES))
-        found["frozen"][k] = (
-            found["running"][k] if times[k] <= freeze_at else joined(frozen.candidates(mine, CANDIDATES))
-        )
+        slots = np.array(history.get(users[k], ([], []))[1], np.int64)
+        found["running"][k] = joined(running.items[slot] for slot in running.nearest(slots, CANDIDATES))
+        if times[k] > freeze_at:
+            found["frozen"][k] = joined(frozen.items[slot] for slot in frozen.nearest(slots, CANDIDATES))
+        else:
+            found["frozen"][k] = found["running"][k]
     follow(until)
     return found, running

@@ -23,6 +23,7 @@ import numpy as np
 from genrec.statistics.counts import (
     BEND_SPREAD,
     BENDS,
+    COLUMNS,
     DRIFT,
     OF_CATEGORY,
     OWN_SPREAD,
@@ -175,9 +176,9 @@ class Statistics:
 
     def _counts(self, user_id: str, item_ids: Sequence[str]) -> Counts:
         q = len(item_ids)
-        total = np.broadcast_to(self.total, (q, 5))
+        total = np.repeat(self.total[None], q, axis=0)
         item = self.items.values[[self.item_codes.get(i, -1) for i in item_ids]]
-        user = np.broadcast_to(self.users.values[self.user_codes.get(user_id, -1)], (q, 5))
+        user = self.users.values[[self.user_codes.get(user_id, -1)] * q]
         user_share = float(shrunk(user[:1, 1], user[:1, 0], rates(self.total)[0])[0]) if q else 0.0
         category_share = np.array([self._category_share(user_id, i, user_share) for i in item_ids])
         latest = self.latest.get(user_id)
@@ -201,13 +202,61 @@ class Statistics:
         view.match, view.match_convert = self.match.aside(), self.match_convert.aside()
         return view
 
-    def meet(self, outcome: Outcome) -> None:
-        """An outcome of a new user, on a view: it counts for this user, and for nothing that all share."""
-        reading = self.ask(outcome.user_id, [outcome.item_id])
-        self._add_to_user(outcome, self._residuals(outcome))
-        self._follow(self.match, outcome, reading.own, reading.odds, outcome.click)
-        if outcome.click and outcome.convert is not None:
-            self._follow(self.match_convert, outcome, reading.own, reading.odds_given_click, outcome.convert)
+    def meet(self, outcomes: Sequence[Outcome]) -> np.ndarray:
+        """All that one new user did, in order, on a view: it counts for this user, and for nothing that all share.
+
+        Returns (outcomes, COLUMNS): what was read of each just before it.
+        """
+        counts, residuals = [], []
+        for outcome in outcomes:
+            counts.append(self._counts(outcome.user_id, [outcome.item_id]))
+            left = self._residuals(outcome)
+            residuals.append(left[2])
+            self._add_to_user(outcome, left)
+        if not outcomes:
+            return np.empty((0, len(COLUMNS)))
+        items = [outcome.item_id for outcome in outcomes]
+        at_each = Counts(*(np.concatenate(parts) for parts in zip(*counts, strict=True)))
+        neighbour_gain = self._expected_of_each(items, np.array(residuals))
+        terms, own = at_each.terms(neighbour_gain)
+        given_click = at_each.given_click(terms)
+        odds = self.match.shared_odds(terms), self.match_convert.shared_odds(given_click)
+        convert = [o.convert if o.click else None for o in outcomes]
+        matches = (
+            self._followed(self.match, outcomes, own, odds[0], [o.click for o in outcomes]),
+            self._followed(self.match_convert, outcomes, own, odds[1], convert),
+        )
+        return at_each.columns(neighbour_gain, *matches)
+
+    def _expected_of_each(self, items: Sequence[str], residuals: np.ndarray) -> np.ndarray:
+        """(n,) the residual expected of each item after those before it."""
+        number = np.arange(len(items))
+        start = window_start(number)
+        begin, window = np.unique(start, return_inverse=True)
+        sees = number - start
+        length = np.zeros(len(begin), np.int64)
+        np.maximum.at(length, window, sees)
+        slots = self.kernel.slots_of(items)
+        questions = ItemQuestions(window, sees, slots, self.kernel.contents_of(items))
+        return self.kernel.expected(OutcomeRuns(slots, residuals, begin, length), questions)
+
+    def _followed(
+        self,
+        regression: ForwardLogistic,
+        outcomes: Sequence[Outcome],
+        own: np.ndarray,
+        odds: np.ndarray,
+        y: Sequence[int | None],
+    ) -> np.ndarray:
+        """(n,) the probability just before each outcome; and move the user's own weights by those with a y."""
+        user = self.user_codes[outcomes[0].user_id]
+        rows = np.array([k for k, value in enumerate(y) if value is not None], np.int64)
+        learned = np.array([value for value in y if value is not None], np.float64)
+        weight = np.array([outcomes[k].weight for k in rows])
+        start = regression.means.values[[user]].copy()
+        _, after = regression.follow(np.full(len(rows), user), own[rows], odds[rows], learned, weight)
+        means = np.concatenate([start, after])[np.searchsorted(rows, np.arange(len(y)))]
+        return probability(odds + (own * means).sum(1))
 
     # ---- learning ---------------------------------------------------------------------------------------
 
