@@ -22,7 +22,7 @@ LEAST = NOISE / 4  # variance of an outcome given those before it; where all fit
 # Of two items i, j over the users who met both: the sum of their residuals' products, that of i's squared residuals,
 # and the number of pairs of outcomes.
 PRODUCTS, SQUARES, PAIRS = range(3)
-ROWS = 64  # of the kernel that are made at once
+ROWS = 16  # of the kernel that are made at once
 LARGE = 64  # outcomes from which a triangular system is solved on its own
 
 
@@ -149,7 +149,7 @@ class ItemKernel:
         speaking = np.flatnonzero(asked.known > 0)
         speaking = speaking[np.argsort(asked.history[speaking], kind="stable")]
         numbers, first, counts = np.unique(asked.history[speaking], return_index=True, return_counts=True)
-        for some in _alike(histories.length[numbers], counts):
+        for some in _alike(histories.length[numbers], counts, self.contents.shape[1]):
             rows = padded(first[some], counts[some])  # (b, w) into speaking
             there, questions = rows >= 0, speaking[rows]
             known = np.where(there, asked.known[questions], 1)
@@ -248,7 +248,7 @@ def window_start(count: np.ndarray) -> np.ndarray:
     return np.asarray(np.maximum(count // MET - 1, 0) * MET)
 
 
-def _alike(lengths: np.ndarray, questions: np.ndarray) -> Iterator[np.ndarray]:
+def _alike(lengths: np.ndarray, questions: np.ndarray, categories: int) -> Iterator[np.ndarray]:
     """Numbers of histories whose systems are about as large, a batch at a time."""
     if not len(lengths):
         return
@@ -258,5 +258,5 @@ def _alike(lengths: np.ndarray, questions: np.ndarray) -> Iterator[np.ndarray]:
     kinds = size[order] * 64 + wide[order]
     for kind in np.split(order, np.flatnonzero(np.diff(kinds)) + 1):
         longest, widest = int(lengths[kind].max()), int(questions[kind].max())
-        most = max(BATCH // (longest * (longest + widest)), 1)
+        most = max(BATCH // ((longest + categories) * (longest + widest)), 1)
         yield from np.split(kind, np.arange(most, len(kind), most))
