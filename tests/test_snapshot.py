@@ -28,7 +28,7 @@ def test_saved_statistics_read_and_learn_like_the_ones_in_memory(tmp_path: Path)
         one.observe([outcome()])
     save(one, tmp_path / "kept.npz")
     two = load(tmp_path / "kept.npz", categories)
-    for _ in range(20):
+    for _ in range(60):  # beyond the next refresh
         new = outcome()
         one.observe([new])
         two.observe([new])
