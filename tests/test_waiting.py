@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from genrec.threads import WAITING, sleep_while_waiting
+from genrec.threads import NUMPY, WAITING, sleep_while_waiting
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("genrec", "prompts", "finetune", "serve", "eval")
@@ -57,9 +57,14 @@ def test_there_are_entry_points_that_children_run() -> None:
 def test_what_the_user_has_said_wins_as_a_whole(name: str) -> None:
     environment = {name: "7", "HOME": "/"}
     sleep_while_waiting(environment)
-    assert environment == {name: "7", "HOME": "/"}
-    sleep_while_waiting(other := dict[str, str]())
-    assert other == WAITING
+    assert environment == {name: "7", "HOME": "/", NUMPY: "1"}
+
+
+def test_numpy_has_one_thread_unless_the_user_has_said_how_many() -> None:
+    for said, has in (({}, "1"), ({NUMPY: "2"}, "2")):
+        environment = {"HOME": "/", **said}
+        sleep_while_waiting(environment)
+        assert environment == {"HOME": "/", NUMPY: has, **WAITING}
 
 
 def test_a_child_inherits_it() -> None:
