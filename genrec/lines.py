@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from genrec.labels import followed, further_conversions, known_together, touch_events
-from genrec.statistics.sums import Sums, numbered
+from genrec.statistics.sums import Sums, codes
 from genrec.tasks import Task
 
 LOG_KINDS = {
@@ -99,7 +99,7 @@ def _tie(user_id: str, item_id: str) -> int:
 
 def points(examples_: pd.DataFrame, lines_: pd.DataFrame) -> np.ndarray:
     """(n,) how many of the user's lines had become known strictly before each example's time."""
-    of_lines, of_examples = numbered(lines_.user_id, examples_.user_id)
+    of_lines, of_examples = codes(lines_.user_id, examples_.user_id)
     return Sums(of_lines, lines_.known_at.to_numpy(), of_examples, examples_.ts.to_numpy()).counts.astype(
         np.int64
     )

@@ -6,7 +6,7 @@ import pandas as pd
 from genrec.alike import share_of_alike
 from genrec.durations import DAY
 from genrec.labels import sessions
-from genrec.statistics.sums import Sums, numbered
+from genrec.statistics.sums import Sums, codes
 
 VISIT_COLUMNS = (
     "sessions",  # of the user so far, this one counted (for cut-offs: days with a purchase)
@@ -29,9 +29,7 @@ def visits(frame: pd.DataFrame, asked: pd.DataFrame, gap: int) -> pd.DataFrame:
     acts = frame[frame.user_id.isin(set(asked.user_id))]
     distinct = acts.drop_duplicates(["user_id", "ts", "item_id"])  # as sessions count events
     runs = sessions(acts, gap)
-    of_acts, of_distinct, of_runs, users = numbered(
-        acts.user_id, distinct.user_id, runs.user_id, asked.user_id
-    )
+    of_acts, of_distinct, of_runs, users = codes(acts.user_id, distinct.user_id, runs.user_id, asked.user_id)
     ts, horizon = asked.ts.to_numpy(), asked.horizon_days.to_numpy() * DAY
     times, start = acts.ts.to_numpy(), runs.start.to_numpy()
     seen, begun = Sums(of_acts, times, users, ts), Sums(of_runs, start, users, ts)
@@ -68,7 +66,7 @@ def told(asked: pd.DataFrame, found: pd.DataFrame, freeze_at: int | None = None)
     """found with what labels say: return_count, return_chances, return_share. freeze_at: labels known from then on say
     nothing."""
     times = asked.ts.to_numpy() if freeze_at is None else np.minimum(asked.ts.to_numpy(), freeze_at)
-    (users,) = numbered(asked.user_id)
+    (users,) = codes(asked.user_id)
     closed = Sums(users, asked.known_at.to_numpy(), users, times)
     labels = asked.label.to_numpy(np.float64)
     found = found.assign(return_count=closed.of(labels), return_chances=closed.counts.astype(np.float64))

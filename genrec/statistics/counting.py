@@ -6,8 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from genrec.statistics.counts import OF_CATEGORY, PRIOR, START, Counts, rates, shrunk
-from genrec.statistics.outcomes import Outcomes, pairs
-from genrec.statistics.ragged import ranges
+from genrec.statistics.outcomes import Outcomes, UserCategories
 from genrec.statistics.sums import Sums
 
 CONVERGED = 1e-13  # of the gains of items and users, which depend on one another's past
@@ -60,10 +59,10 @@ def count(
     def counts(keys: np.ndarray, at_keys: np.ndarray, of: Sums | None, third: np.ndarray) -> np.ndarray:
         """(q, 5) with the conversions that became known later."""
         of = of or Sums(keys[:n], log.known[:n], at_keys, times)
-        found = of.of(log.counted(third))
+        sums = of.of(log.counted(third))
         if len(log.late):
-            found[:, 3:] += Sums(keys[log.late], log.late_known, at_keys, times).of(log.counted_late)
-        return found
+            sums[:, 3:] += Sums(keys[log.late], log.late_known, at_keys, times).of(log.counted_late)
+        return sums
 
     everyone = np.zeros(len(log.users), np.int64)
     total = START + counts(everyone, np.zeros(len(rows), np.int64), None, log.grade[:n])
@@ -89,17 +88,9 @@ def _category_share(
     categories: Mapping[str, Sequence[str]],
 ) -> np.ndarray:
     """(q,) the user's shrunken share in each of the item's categories, averaged; the user's own where there is none."""
-    begin, numbers, names = pairs(log.item_ids, categories)
-
-    def spread(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """One entry for each category of each row's item: the row's place, and a key of user and category."""
-        items = log.items[rows]
-        length = begin[items + 1] - begin[items]
-        places = np.repeat(np.arange(len(rows)), length)
-        return places, log.users[rows][places] * len(names) + numbers[ranges(begin[items], length)]
-
-    learned, keys = spread(np.arange(log.learned))
-    places, at_keys = spread(asked.rows)
+    of_users = UserCategories(log, categories)
+    learned, keys = of_users.of(np.arange(log.learned))
+    places, at_keys = of_users.of(asked.rows)
     known = Sums(keys, log.known[learned], at_keys, asked.times[places]).of(clicks[learned])
     share = (known[:, 0] + OF_CATEGORY * user_share[places]) / (known[:, 1] + OF_CATEGORY)
     q = len(asked.rows)

@@ -248,6 +248,20 @@ def window_start(count: np.ndarray) -> np.ndarray:
     return np.asarray(np.maximum(count // MET - 1, 0) * MET)
 
 
+def windows(first: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """first, count: (q,) where the outcomes of each question's user begin, and how many came before the question.
+
+    Returns (h,) where the histories that the questions look at begin, and how long they are; and (q,) each question's
+    history, and how many of its outcomes it sees.
+    """
+    start = window_start(count)
+    begin, number = np.unique(first + start, return_inverse=True)
+    sees = count - start
+    length = np.zeros(len(begin), np.int64)
+    np.maximum.at(length, number, sees)
+    return begin, length, number, sees
+
+
 def _alike(lengths: np.ndarray, questions: np.ndarray, categories: int) -> Iterator[np.ndarray]:
     """Numbers of histories whose systems are about as large, a batch at a time."""
     if not len(lengths):

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from genrec.labels import known_together
+from genrec.statistics.ragged import ranges
 
 
 @dataclass(frozen=True)
@@ -77,11 +78,24 @@ def outcomes(shown: pd.DataFrame, until: int) -> tuple[Outcomes, np.ndarray]:
     return arrays, order
 
 
-def pairs(
-    item_ids: Sequence[str], categories: Mapping[str, Sequence[str]]
-) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """(items + 1,) where each item's categories begin in (c,) numbers of categories, and their names."""
-    of_items = [categories.get(item, ()) for item in item_ids]
-    numbers: dict[str, int] = {}
-    flat = [numbers.setdefault(name, len(numbers)) for names in of_items for name in names]
-    return np.cumsum([0, *map(len, of_items)]), np.array(flat, np.int64), list(numbers)
+class UserCategories:
+    """Pairs of a user and a category as numbers: the user's number times how many `names` there are, plus the
+    category's."""
+
+    def __init__(self, log: Outcomes, categories: Mapping[str, Sequence[str]]) -> None:
+        of_items = [categories.get(item, ()) for item in log.item_ids]
+        numbers: dict[str, int] = {}
+        flat = [numbers.setdefault(name, len(numbers)) for names in of_items for name in names]
+        self.log, self.names = log, list(numbers)
+        self._flat, self._length = np.array(flat, np.int64), np.array([*map(len, of_items)], np.int64)
+        self._begin = np.cumsum(self._length) - self._length
+
+    def of(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """One entry for each category of each outcome's item: the outcome's place in rows, and the pair."""
+        items = self.log.items[rows]
+        length = self._length[items]
+        places = np.repeat(np.arange(len(rows)), length)
+        pairs = (
+            self.log.users[rows][places] * len(self.names) + self._flat[ranges(self._begin[items], length)]
+        )
+        return places, pairs

@@ -12,10 +12,16 @@ import pandas as pd
 from genrec.progress import progress
 from genrec.statistics.counting import Questions, count, residuals
 from genrec.statistics.counts import COLUMNS, Counts
-from genrec.statistics.item_kernel import MIN_COUNT, ItemKernel, ItemQuestions, OutcomeRuns, window_start
+from genrec.statistics.item_kernel import (
+    MIN_COUNT,
+    ItemKernel,
+    ItemQuestions,
+    OutcomeRuns,
+    window_start,
+    windows,
+)
 from genrec.statistics.match import ForwardLogistic, probability
-from genrec.statistics.outcomes import Outcomes, outcomes, pairs
-from genrec.statistics.ragged import ranges
+from genrec.statistics.outcomes import Outcomes, UserCategories, outcomes
 from genrec.statistics.rows import GrowingRows
 from genrec.statistics.statistics import Latest, Statistics, next_refresh
 from genrec.statistics.sums import Sums
@@ -144,24 +150,19 @@ class _UserOutcomes:
         self.order, self._of_users = of_users.order, of_users  # by user, then as they became known
         self.slots = np.full(len(log.item_ids), -1)  # by item
         self._items = log.items[self.order]
-        per_user = np.bincount(log.users[: log.learned], minlength=len(log.user_ids))
-        self.begin = np.cumsum(per_user) - per_user
+        self._slots = self.slots[self._items]  # by outcome
+        self._per_user = np.bincount(log.users[: log.learned], minlength=len(log.user_ids))
+        self.begin = np.cumsum(self._per_user) - self._per_user
         self.known = np.zeros(len(log.user_ids), np.int64)  # outcomes of each user at the last refresh
         self.weight_of_items = np.zeros(len(log.item_ids))
         self.done = 0  # outcomes at the last refresh
 
     def asked(self, questions: np.ndarray) -> tuple[OutcomeRuns, np.ndarray, np.ndarray]:
         """The histories that some questions look at; each one's number, and how many of its outcomes it sees."""
-        counts = self._of_users.counts[questions]
-        start = window_start(counts)
-        begin, number = np.unique(self._of_users.first[questions] + start, return_inverse=True)
-        sees = counts - start
-        length = np.zeros(len(begin), np.int64)
-        np.maximum.at(length, number, sees)
-        return self._histories(begin, length), number, sees
-
-    def _histories(self, begin: np.ndarray, length: np.ndarray) -> OutcomeRuns:
-        return OutcomeRuns(self.slots[self._items], self.residuals, begin, length)
+        begin, length, number, sees = windows(
+            self._of_users.first[questions], self._of_users.counts[questions]
+        )
+        return OutcomeRuns(self._slots, self.residuals, begin, length), number, sees
 
     def learn(self, kernel: ItemKernel, until: int) -> None:
         """Give the kernel the outcomes up to and at a moment that it has not had."""
@@ -171,28 +172,29 @@ class _UserOutcomes:
         self.weight_of_items += np.bincount(log.items[new], log.weight[new], len(log.item_ids))
         items = np.flatnonzero((self.slots < 0) & (self.weight_of_items >= MIN_COUNT))
         kernel.track(log.item_ids[item] for item in items)
-        self.slots[items] = kernel.slots_of([log.item_ids[item] for item in items])
+        if len(items):
+            self.slots[items] = kernel.slots_of([log.item_ids[item] for item in items])
+            self._slots = self.slots[self._items]
         before = self.known.copy()
         self.known += np.bincount(log.users[new], minlength=len(self.known))
         users = np.flatnonzero(self.known > before)
         count = self.known[users]
         start = window_start(count)
         length = count - start
-        histories = self._histories(self.begin[users] + start, length)
+        histories = OutcomeRuns(self._slots, self.residuals, self.begin[users] + start, length)
         kernel.learn(histories, np.minimum(count - before[users], length))
         self.done = end
 
     def latest(self) -> dict[str, Latest]:
         """Of every user at the end."""
         log = self.log
-        per_user = np.bincount(log.users[: log.learned], minlength=len(log.user_ids))
         names = np.array(log.item_ids, dtype=object)[self._items]
         clicks, weights = log.click[self.order], log.weight[self.order]
-        found = {}
-        for user in np.flatnonzero(per_user):
-            count = int(per_user[user])
+        latest = {}
+        for user in np.flatnonzero(self._per_user):
+            count = int(self._per_user[user])
             window = slice(self.begin[user] + int(window_start(np.array(count))), self.begin[user] + count)
-            found[log.user_ids[user]] = Latest(
+            latest[log.user_ids[user]] = Latest(
                 count,
                 count - int(self.known[user]),
                 names[window].tolist(),
@@ -200,7 +202,7 @@ class _UserOutcomes:
                 clicks[window].tolist(),
                 weights[window].tolist(),
             )
-        return found
+        return latest
 
 
 class _Learner:
@@ -261,11 +263,9 @@ def _of_categories(
     log: Outcomes, categories: Mapping[str, Sequence[str]]
 ) -> tuple[dict[tuple[str, str], int], GrowingRows]:
     """[count, clicks] of each user in each category of the items that the user met."""
-    begin, numbers, names = pairs(log.item_ids, categories)
-    items = log.items[: log.learned]
-    length = begin[items + 1] - begin[items]
-    rows = np.repeat(np.arange(log.learned), length)
-    keys = log.users[rows] * len(names) + numbers[ranges(begin[items], length)]
+    of_users = UserCategories(log, categories)
+    rows, keys = of_users.of(np.arange(log.learned))
+    names = of_users.names
     known, place = np.unique(keys, return_inverse=True)
     values = np.zeros((len(known), 2))
     np.add.at(values, place, np.column_stack([log.weight, log.weight * log.click])[rows])

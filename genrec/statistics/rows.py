@@ -1,4 +1,4 @@
-"""GrowingRows of numbers by number of a user or item, in one array that grows."""
+"""Rows of numbers by number of a user or item, in one array that grows."""
 
 import numpy as np
 

@@ -42,6 +42,7 @@ from genrec.statistics.item_kernel import (
     ItemQuestions,
     OutcomeRuns,
     window_start,
+    windows,
 )
 from genrec.statistics.match import ForwardLogistic, probability
 from genrec.statistics.rows import GrowingRows
@@ -231,11 +232,7 @@ class Statistics:
     def _expected_of_each(self, items: Sequence[str], residuals: np.ndarray) -> np.ndarray:
         """(n,) the residual expected of each item after those before it."""
         number = np.arange(len(items))
-        start = window_start(number)
-        begin, window = np.unique(start, return_inverse=True)
-        sees = number - start
-        length = np.zeros(len(begin), np.int64)
-        np.maximum.at(length, window, sees)
+        begin, length, window, sees = windows(np.zeros_like(number), number)
         slots = self.kernel.slots_of(items)
         questions = ItemQuestions(window, sees, slots, self.kernel.contents_of(items))
         return self.kernel.expected(OutcomeRuns(slots, residuals, begin, length), questions)

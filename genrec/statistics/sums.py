@@ -69,7 +69,7 @@ class Sums:
         return numbers
 
 
-def numbered(*columns: Sequence[str] | pd.Series) -> list[np.ndarray]:
+def codes(*columns: Sequence[str] | pd.Series) -> list[np.ndarray]:
     """The values of some columns as numbers from 0, equal ones alike in all columns."""
     numbers, _ = pd.factorize(np.concatenate([np.asarray(column, dtype=object) for column in columns]))
     return np.split(numbers.astype(np.int64), np.cumsum([len(column) for column in columns])[:-1])
